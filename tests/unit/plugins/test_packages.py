@@ -13,6 +13,9 @@ from douane.plugins.packages import Packages, clock, database
 from douane.plugins.packages.clock import day_number, today
 from douane.plugins.packages.ranges import Condition, affects
 from douane.plugins.packages.schema import APPLICATION_ID, VERSION
+from douane.plugins.packages.support_end_dates import ENDS
+from douane.plugins.packages.support_ends import support_end
+from douane.plugins.packages.systems import system_of_guest
 from douane_plugin.testing import WrongConfiguration, guest_image, run
 from support.planted_packages import (
     ADVISORIES,
@@ -206,6 +209,42 @@ def test_the_last_day_of_support_is_a_day_of_support(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
+    ("margin", "notice", "code"),
+    [
+        (0, 0, ""),
+        (0, 30, ""),
+        (0, 31, "packages-end-of-life-soon"),
+        (30, 60, "packages-end-of-life-soon"),
+        (31, 60, "packages-end-of-life"),
+    ],
+)
+def test_the_end_of_support_is_said_before_it_comes(
+    monkeypatch: pytest.MonkeyPatch, margin: int, notice: int, code: str
+) -> None:
+    monkeypatch.setattr("douane.plugins.packages.today", lambda: "2024-05-31")  # 30 days before
+    image = guest_image({**TREE, "etc/os-release": "ID=debian\nVERSION_ID=10\n"})
+    config = {"end_of_life": "refuse", "end_of_life_margin": margin, "end_of_life_notice": notice}
+    result = inspect(image=image, **config)
+    refused = code == "packages-end-of-life"
+    assert result.outcome == ("refused" if refused else "accepted")
+    assert ([result.code] if refused else [warned.code for warned in result.warnings]) == ([code] if code else [])
+
+
+def test_windows_is_told_by_its_build() -> None:
+    """Windows Server 2019 is supported longest of those with the build 17763."""
+    assert support_end(system_of_guest({"ID": "windows", "BUILD_ID": "17763"}), {}) == "2029-01-09"
+    assert support_end(system_of_guest({"ID": "windows", "BUILD_ID": "22000"}), {}) < "2025"
+    assert support_end(system_of_guest({"ID": "windows"}), {}) == ""
+
+
+def test_each_built_in_date_is_found_by_what_the_system_says_of_itself() -> None:
+    for name, ends in ENDS.items():
+        key = "BUILD_ID" if name == "windows" else "VERSION_ID"
+        assert {version: support_end(system_of_guest({"ID": name, key: version}), {}) for version in ends} == ends
+        assert all(day_number(end) > day_number("2018-12-31") for end in ends.values())
+
+
+@pytest.mark.parametrize(
     ("date", "max_age", "outcome"),
     [("2020-01-01", 7, "incomplete"), ("2020-01-01", 0, "refused"), ("2999-01-01", 7, "incomplete")],
 )
@@ -276,6 +315,7 @@ def test_a_question_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.Mon
         ({"exceptions": [{"until": "2026-01-01"}]}, "'id' is missing"),
         ({"support_ends": {"debian:12": "soon"}}, "is no day"),
         ({"max_age": -1}, "'max_age'"),
+        ({"end_of_life_margin": -1}, "'end_of_life_margin'"),
         ({"refuse": "severe"}, "refuse"),
         ({"uncovered": "refuse"}, "uncovered"),
     ],

@@ -38,6 +38,8 @@ class Packages(Settings, Inspector):
         If there is one: all other packages are refused.
     ``end_of_life`` (``"warn"``; or ``"refuse"``, ``"note"``, ``"allow"``)
         A system for which there are no security updates any more.
+    ``end_of_life_margin``, ``end_of_life_notice`` (int, days; 0)
+        A system counts as one without updates so many days before their end; the tenant is warned so many days before.
     ``support_ends`` (table, none)
         The last day of a system where it differs from the built-in table: ``{ "debian:11" = "2031-06-30" }``.
     ``refuse``, ``warn`` (``"critical"``, ``"high"``; or ``"low"``, ``"medium"``, ``"never"``)

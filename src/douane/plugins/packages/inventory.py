@@ -21,7 +21,7 @@ ROOM = 128 << 10
 """Bytes of the attached text: 7,000 packages of Debian. All documents of an answer have 256 KiB."""
 
 MAX_UNPACKED = 32 << 20
-_OS_FIELDS = ("ID", "VERSION_ID", "NAME", "PRETTY_NAME", "CPE_NAME")
+_OS_FIELDS = ("ID", "VERSION_ID", "NAME", "PRETTY_NAME", "CPE_NAME", "BUILD_ID")
 """The fields of os-release that a verdict or a bill of materials needs."""
 
 

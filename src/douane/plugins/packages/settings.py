@@ -37,6 +37,8 @@ class Settings:
         max_age: int = 7,
         uncovered: Literal["incomplete", "warn", "allow"] = "incomplete",
         unread: Literal["incomplete", "warn"] = "incomplete",
+        end_of_life_notice: int = 0,
+        end_of_life_margin: int = 0,
     ) -> None:
         levels = LEVELS[1:]
         _check("end_of_life", end_of_life, (*SEVERITIES, ALLOW))
@@ -46,8 +48,15 @@ class Settings:
         _check("unknown_severity", unknown_severity, levels)
         _check("uncovered", uncovered, (INCOMPLETE, WARN, ALLOW))
         _check("unread", unread, (INCOMPLETE, WARN))
-        if max_age < 0:
-            raise ValueError(f"'max_age' is a number of days, not {max_age}")
+        numbers = {
+            "max_age": max_age,
+            "end_of_life_notice": end_of_life_notice,
+            "end_of_life_margin": end_of_life_margin,
+        }
+        for name, days in numbers.items():
+            if days < 0:
+                raise ValueError(f"{name!r} is a number of days, not {days}")
+        self.end_of_life_notice, self.end_of_life_margin = end_of_life_notice, end_of_life_margin
         self.denied = [Entry(value, f"'deny', entry {number}") for number, value in enumerate(deny or (), 1)]
         self.allowed = [Entry(value, f"'allow', entry {number}") for number, value in enumerate(allow or (), 1)]
         self.end_of_life, self.support_ends = end_of_life, dict(support_ends or {})

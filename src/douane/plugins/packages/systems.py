@@ -54,6 +54,8 @@ def system_of_guest(fields: Mapping[str, str]) -> str:
     """The system that os-release describes, such as ``ubuntu:22.04``; empty if it does not say."""
     system = fields.get("ID", "").lower()
     system = _ALIASES.get(system, system)
+    if system == "windows":
+        return f"{system}:{fields['BUILD_ID']}" if fields.get("BUILD_ID") else system
     match = _VERSION.fullmatch(fields.get("VERSION_ID", ""))
     if match is None or system in ("wolfi", "chainguard", "opensuse-tumbleweed"):
         return system

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from douane.plugins._judgement import ALLOW
+from typing import NamedTuple
+
+from douane.plugins._judgement import ALLOW, WARN
 
 from .clock import day_number
 from .judging import ComponentJudge, Gaps, VulnerabilityJudge
@@ -17,17 +19,24 @@ if TYPE_CHECKING:
     from .inventory import Inventory, Package, System
     from .settings import Settings
 
-    Listed = list[tuple[str, str, str]]
-
 MATCHES = "packages"
 """The document with the matches and gaps."""
 
 DENIED = "packages-denied"
 NOT_ALLOWED = "packages-not-allowed"
 END_OF_LIFE = "packages-end-of-life"
+ENDS_SOON = "packages-end-of-life-soon"
 NO_PACKAGES = "packages-none"
 NO_VERSION = "packages-no-version"
 UNCOMPARED = "uncompared"
+
+
+class Listing(NamedTuple):
+    """What the lists of the operator say of a package."""
+
+    severity: str
+    code: str
+    sentence: str
 
 
 class InventoryJudge:
@@ -36,7 +45,7 @@ class InventoryJudge:
     def __init__(self, settings: Settings, database: Database | None, day: str) -> None:
         self._settings, self._day = settings, day
         self._components = ComponentJudge(settings.rules, database, day) if database else None
-        self._listed: dict[tuple[str, ...], Listed] = {}
+        self._listed: dict[tuple[str, ...], list[Listing]] = {}
 
     def judge(
         self, inventory: Inventory, judgement: Judgement
@@ -65,10 +74,20 @@ class InventoryJudge:
         settings = self._settings
         name = system_of_guest(system.os)
         end = support_end(name, settings.support_ends)
-        if end and day_number(end) < day_number(self._day) and settings.end_of_life != ALLOW:
-            title = system.os.get("PRETTY_NAME") or name
-            sentence = f"{title:.100} has had no security updates since {end}; use a later version"
-            judgement.match(settings.end_of_life, END_OF_LIFE, system.volume, sentence, system=name, end=end)
+        if not end:
+            return
+        title = system.os.get("PRETTY_NAME") or name
+        days = day_number(end) - day_number(self._day)
+        if days < settings.end_of_life_margin:
+            severity, code = settings.end_of_life, END_OF_LIFE
+            said = f"has had no security updates since {end}" if days < 0 else f"gets security updates until {end} only"
+        elif days < settings.end_of_life_notice:
+            severity, code, said = WARN, ENDS_SOON, f"gets security updates until {end} only"
+        else:
+            return
+        if settings.end_of_life != ALLOW:
+            sentence = f"{title:.100} {said}; use a later version"
+            judgement.match(severity, code, system.volume, sentence, system=name, end=end)
 
     def _judge_lists(self, judgement: Judgement, gaps: Gaps, volume: str, package: Package) -> None:
         key = package.name, package.version, package.kind, package.source, package.origin
@@ -83,18 +102,19 @@ class InventoryJudge:
             facts = {"package": package.name[:100], "version": package.version[:100], "kind": package.kind}
             judgement.match(severity, code, place, sentence, **facts)
 
-    def _lists(self, package: Package) -> Listed:
+    def _lists(self, package: Package) -> list[Listing]:
         title, settings = f"{package.name} {package.version}", self._settings
-        listed: Listed = []
+        listed: list[Listing] = []
         try:
             for entry in settings.denied:
                 if entry.matches(package):
                     reason = f": {entry.reason}" if entry.reason else ""
                     sentence = f"the package {title:.200} is not allowed here{reason}; remove it"
-                    listed.append((entry.severity, DENIED, sentence))
+                    listed.append(Listing(entry.severity, code=DENIED, sentence=sentence))
             if settings.allowed and not any(entry.matches(package) for entry in settings.allowed):
                 sentence = f"the package {title:.200} is not on the list of this site; remove it"
-                listed.append(("refuse", NOT_ALLOWED, sentence))
+                listed.append(Listing("refuse", code=NOT_ALLOWED, sentence=sentence))
         except ValueError as error:
-            listed.append((UNCOMPARED, NO_VERSION, f"{title:.200} cannot be compared with the list: {error}"))
+            sentence = f"{title:.200} cannot be compared with the list: {error}"
+            listed.append(Listing(UNCOMPARED, code=NO_VERSION, sentence=sentence))
         return listed
