@@ -77,7 +77,7 @@ class Subjects:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._subjects: dict[tuple[str, str, str], Subject] = {}
+        self._subjects: dict[tuple[str, str, str, str], Subject] = {}
         self._by_package: dict[str, dict[Package, Subject | None]] = {}
 
     def of(self, system: System, gaps: Gaps) -> dict[Subject, list[Package]]:
@@ -108,7 +108,7 @@ class Subjects:
         if package.of_distribution or not self._database.has(place):
             return None
         name, version = _named(package, place)
-        key = place, name, version
+        key = place, package.kind, name, version
         subject = self._subjects.get(key)
         if subject is None:
             subject = self._subjects[key] = Subject(place, package.kind, name_in(place, name), version)
