@@ -78,8 +78,9 @@ class InventoryJudge:
             return
         title = system.os.get("PRETTY_NAME") or name
         days = day_number(end) - day_number(self._day)
+        severity: str = settings.end_of_life
         if days < settings.end_of_life_margin:
-            severity, code = settings.end_of_life, END_OF_LIFE
+            code = END_OF_LIFE
             said = f"has had no security updates since {end}" if days < 0 else f"gets security updates until {end} only"
         elif days < settings.end_of_life_notice:
             severity, code, said = WARN, ENDS_SOON, f"gets security updates until {end} only"
