@@ -79,7 +79,8 @@ def _read_alone(plan: Plan, digests: Sequence[str], entry: Entry, source: Source
     """Read all bytes for their digest. Raises StoreError if that is not possible."""
     report = inspect_image(plan_of(plan, [], digests), entry.declared, source, None, options, complete=False)
     if not report.received.complete:
-        raise StoreError(report.message or "the stored bytes cannot be read to their end", code=report.code or "broken")
+        message = report.message or "the stored bytes cannot be read to their end"
+        raise StoreError(message, code=report.code or "undecided")
     return report.received
 
 
