@@ -61,12 +61,37 @@ def sort_out(
             todo.documents.append(inspector)
         else:
             todo.bytes.append(inspector)
+    _sort_out_with_findings(inspectors, todo, records)
     refusing = {name for name, record in todo.records.items() if record.verdict.outcome == "refused"}
     if any(
         weigh(each.spec, todo.records[each.name].verdict) == "refused" for each in inspectors if each.name in refusing
     ):
         todo.documents, todo.bytes = [], []  # whatever the others say, it is refused
     return todo
+
+
+def _sort_out_with_findings(inspectors: Sequence[Inspector], todo: Todo, records: Mapping[str, Record]) -> None:
+    """One that reads the guest and findings stands if all earlier ones do; else all of them read the image with it."""
+    for number, inspector in enumerate(inspectors):
+        if inspector.reads != "guest+findings":
+            continue
+        together = inspectors[: number + 1]
+        if all(each.name in todo.records or _is_same_reader(each, records) for each in together):
+            continue
+        for each in together:
+            todo.records.pop(each.name, None)
+        todo.documents = [each for each in todo.documents if each not in together]
+        todo.bytes = [each for each in inspectors if each in together or each in todo.bytes]
+
+
+def _is_same_reader(inspector: Inspector, records: Mapping[str, Record]) -> bool:
+    """True for an inspector of findings that is as it was: with the same findings it says the same."""
+    record = records.get(inspector.name)
+    if inspector.reads != "findings" or record is None:
+        return False
+    return msgspec.structs.replace(record.fingerprint, view="") == msgspec.structs.replace(
+        inspector.fingerprint, view=""
+    )
 
 
 def _has_same_view(recorded: Fingerprint, current: Fingerprint) -> bool:

@@ -106,3 +106,16 @@ def test_what_judges_by_the_calendar_judges_again_on_another_day(use: str, stand
     earlier = Judged(content=ENTRY.content, declared=ENTRY.declared_digest, records={"a": record})
     todo = sort_out([inspector("a", fingerprint_of(ran, ""), use=use)], ENTRY, earlier, from_documents=["packages"])
     assert ([*todo.records], [each.name for each in todo.documents]) == ((["a"], []) if stands else ([], ["a"]))
+
+
+def test_an_inspector_of_guest_and_findings_stands_only_with_all_before_it() -> None:
+    before, asks = inspector("a"), inspector("p", reads="findings")
+    reader, behind = inspector("b", reads="guest+findings"), inspector("z")
+    kept = judged(a="accepted", p="accepted", b="accepted", z="accepted")
+    assert sort_out([before, asks, reader, behind], ENTRY, kept).bytes == []
+    feed = inspector("a", Fingerprint(code="c", config="s", grants="today"))
+    todo = sort_out([feed, asks, reader, behind], ENTRY, kept, from_documents=["a"])
+    assert (todo.bytes, todo.documents, list(todo.records)) == ([feed, asks, reader], [], ["z"])
+    changed = inspector("p", Fingerprint(code="c", config="new", grants="g"), reads="findings")
+    assert sort_out([before, changed, reader, behind], ENTRY, kept).bytes == [before, changed, reader]
+    assert sort_out([reader, feed], ENTRY, kept).bytes == [feed]
