@@ -16,8 +16,8 @@ from pathlib import Path
 
 TARGET = Path(__file__).parent.parent / "src/douane/plugins/packages/support_end_dates.py"
 DISTRO_INFO = Path("/usr/share/distro-info")
-SINCE = "2019-01-01"
-"""Systems whose support ended earlier are left out."""
+SINCE = "2010-01-01"
+"""Systems whose support ended earlier are left out: `support_end` says that what is older than the oldest is over."""
 
 PRODUCTS = {
     "alpine": ("alpine-linux",),
@@ -68,6 +68,8 @@ def distro_ends(name: str) -> dict[str, str]:
         rows = list(csv.DictReader(file))
     column = "eol-lts" if name == "debian" else "eol"
     ends = {row["version"].split(" ")[0]: row.get(column) or row["eol"] for row in rows}
+    if name == "debian":  # "6.0" is 6, as systems.py names it
+        ends = {version.removesuffix(".0"): end for version, end in ends.items()}
     return {version: end for version, end in ends.items() if version and end}
 
 
