@@ -98,6 +98,14 @@ def test_the_document_gives_the_verdict_of_reading(cve: str, config: dict[str, A
         assert _answer(again, {"inventory": document}, shelf) == read_verdict(judge_of(cve, **config), image)
 
 
+def test_packages_of_another_kind_than_the_systems_are_uncovered_on_record_too(cve: str) -> None:
+    dpkg = Package("a", "1", "", "", ("dpkg", "amd64", "", "/p", False))
+    alpine = Inventory([System("disk", {"ID": "alpine", "VERSION_ID": "3.19"}, [dpkg])], [])
+    question = {"inventory": json.loads(json.dumps(document_of(alpine)))}
+    answer = _answer(judge_of(cve, uncovered="incomplete"), question, Shelf())
+    assert (answer["outcome"], answer["code"]) == ("incomplete", "packages-uncovered")
+
+
 @settings(max_examples=40)
 @given(inventories)
 def test_a_document_has_all_of_the_inventory(inventory: Inventory) -> None:

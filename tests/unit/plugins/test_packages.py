@@ -142,6 +142,27 @@ def test_a_system_that_the_database_does_not_know_is_incomplete(cve: Path) -> No
     assert inspect(cve, image=other, uncovered="allow").warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("release", "status", "kind"),
+    [
+        ("ID=alpine\nVERSION_ID=3.20.1\n", "var/lib/dpkg/status", "dpkg in alpine:3.20"),
+        ("ID=rocky\nVERSION_ID=9.4\n", "var/lib/dpkg/status", "dpkg in rocky:9"),
+        ("ID=wolfi\n", "var/lib/dpkg/status", "dpkg in wolfi"),
+        ("ID=debian\nVERSION_ID=12\n", "lib/apk/db/installed", "apk in debian:12"),
+    ],
+)
+def test_packages_of_another_kind_than_the_systems_are_uncovered(
+    tmp_path: Path, release: str, status: str, kind: str
+) -> None:
+    """os-release is the tenant's word: a Debian that calls itself an Alpine is not compared with Alpine's."""
+    places = ("Debian:12", "Alpine:v3.20", "Rocky Linux:9", "Wolfi")
+    cve = database_of(tmp_path, advisory("X-1", *[affected(place, "musl", "fixed 9") for place in places]))
+    listed = STATUS if "dpkg" in status else "P:musl\nV:1.0-r0\nA:x86_64\n\n"
+    result = inspect(cve, image=guest_image({"etc/os-release": release, status: listed}))
+    assert (result.outcome, result.code) == ("incomplete", "packages-uncovered")
+    assert f"no advisories for {kind}, of which" in result.message
+
+
 def test_a_version_that_cannot_be_compared_is_incomplete(cve: Path) -> None:
     odd = {path: text.replace("3.1.1", "latest") for path, text in WHEEL.items()}
     result = inspect(cve, refuse="never", image=guest_image(planted_tree(**odd)))
@@ -241,7 +262,24 @@ def test_each_built_in_date_is_found_by_what_the_system_says_of_itself() -> None
     for name, ends in ENDS.items():
         key = "BUILD_ID" if name == "windows" else "VERSION_ID"
         assert {version: support_end(system_of_guest({"ID": name, key: version}), {}) for version in ends} == ends
-        assert all(day_number(end) > day_number("2018-12-31") for end in ends.values())
+        assert all(day_number(end) > day_number("2009-12-31") for end in ends.values())
+
+
+@pytest.mark.parametrize(
+    ("systems", "is_over"),
+    [
+        ("debian:3 debian:7 ubuntu:7.10 ubuntu:12.04 ubuntu:22.10 ubuntu:23.04 alpine:1.9 alpine:3.14", True),
+        ("fedora:5 fedora:37 centos:4 centos:5 rhel:3 rhel:5 ol:5 rocky:7 almalinux:7 sles:9.4 sles:12.4", True),
+        ("amzn:1 amzn:2018.03 opensuse-leap:10.3 opensuse-leap:42.0 opensuse-leap:15.2 windows:1381", True),
+        ("ubuntu:22.07 sles:12.6 windows:6002", True),  # releases between two that are listed
+        ("debian:99 ubuntu:99.04 alpine:99.1 opensuse-leap:16.1 opensuse-leap:43.1 amzn:2099 windows:99999", False),
+        (f"debian ubuntu debian:{'9' * 5000} windows:x windows mine:1 debian:12 rocky:9", False),
+    ],
+)
+def test_what_is_older_than_a_release_without_support_has_none(systems: str, is_over: bool) -> None:
+    ends = {system: support_end(system, {}) for system in systems.split()}
+    assert {system: bool(end) and end < "2026-11-30" for system, end in ends.items()} == dict.fromkeys(ends, is_over)
+    assert support_end("debian:3", {"debian:3": "2999-01-01"}) == "2999-01-01"
 
 
 @pytest.mark.parametrize(

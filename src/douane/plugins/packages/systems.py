@@ -33,6 +33,7 @@ _PATTERNS = (
     ("rpm", "opensuse-leap", re.compile(r"openSUSE:Leap ([0-9]+\.[0-9]+)")),
     ("rpm", "sles", re.compile(r"SUSE:Linux Enterprise (?:Server|Module for [\w -]+?) ([0-9]+(?: SP[0-9]+)?)")),
 )
+_KINDS = {system: kind for kind, system in (*_WITHOUT_VERSION.values(), *(each[:2] for each in _PATTERNS))}
 _ALIASES = {"sles_sap": "sles", "opensuse": "opensuse-leap"}
 _MAJOR = frozenset(("debian", "rocky", "almalinux", "rhel", "mageia", "centos", "ol"))
 """Systems whose minor versions share their advisories."""
@@ -62,6 +63,11 @@ def system_of_guest(fields: Mapping[str, str]) -> str:
     if system in _MAJOR or match[2] is None:
         return f"{system}:{match[1]}"
     return f"{system}:{match[1]}.{match[2]}"
+
+
+def has_kind(system: str, kind: str) -> bool:
+    """True if the advisories of a system are about packages of this kind: those of Alpine say nothing of dpkg's."""
+    return _KINDS.get(system.partition(":")[0]) == kind
 
 
 def name_in(system: str, package: str) -> str:

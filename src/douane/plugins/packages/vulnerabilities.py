@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .ranges import position, sort_key
-from .systems import LANGUAGES, name_in, system_of_guest
+from .systems import LANGUAGES, has_kind, name_in, system_of_guest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Subjects:
 
     def of(self, system: System, gaps: Gaps) -> dict[Subject, list[Package]]:
         """The subjects of a system with their packages. A gap for a system or a language that the database does not
-        have."""
+        have, and for packages of another kind than those of the system."""
         name = system_of_guest(system.os)
         known = self._by_package.setdefault(name, {})
         groups: dict[Subject, list[Package]] = {}
@@ -105,7 +105,7 @@ class Subjects:
 
     def _subject(self, package: Package, system: str) -> Subject | None:
         place = LANGUAGES.get(package.kind, system)
-        if package.of_distribution or not self._database.has(place):
+        if package.of_distribution or not self._database.has(place) or not has_kind(place, package.kind):
             return None
         name, version = _named(package, place)
         key = place, package.kind, name, version
@@ -114,10 +114,11 @@ class Subjects:
             subject = self._subjects[key] = Subject(place, package.kind, name_in(place, name), version)
         return subject
 
-    @staticmethod
-    def _count(package: Package, system: str, uncovered: dict[str, int]) -> None:
+    def _count(self, package: Package, system: str, uncovered: dict[str, int]) -> None:
         if not package.of_distribution:
             place = LANGUAGES.get(package.kind, system) or "an unknown system"
+            if self._database.has(place):
+                place = f"{package.kind} in {place}"
             uncovered[place] = uncovered.get(place, 0) + 1
 
 
