@@ -100,8 +100,8 @@ def main() -> None:
     ]
     for name in sorted(ends):
         lines.append(f'    "{name}": {{')
-        kept = sorted(((end, version) for version, end in ends[name].items() if end >= SINCE), reverse=True)
-        lines += [f'        "{version}": "{end}",' for end, version in kept]
+        rows = sorted(((end, version) for version, end in ends[name].items() if end >= SINCE), reverse=True)
+        lines += [f'        "{version}": "{end}",' for end, version in rows]
         lines.append("    },")
     TARGET.write_text("\n".join([*lines, "}", ""]))
     print(f"{TARGET}: {sum(map(len, ends.values()))} releases; today is {datetime.date.today()}")

@@ -78,8 +78,8 @@ def _sort_out_with_findings(inspectors: Sequence[Inspector], todo: Todo, records
         together = inspectors[: number + 1]
         if all(each.name in todo.records or _is_same_reader(each, records) for each in together):
             continue
-        for each in together:
-            todo.records.pop(each.name, None)
+        for inspected in together:
+            todo.records.pop(inspected.name, None)
         todo.documents = [each for each in todo.documents if each not in together]
         todo.bytes = [each for each in inspectors if each in together or each in todo.bytes]
 

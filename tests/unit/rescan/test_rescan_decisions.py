@@ -109,13 +109,13 @@ def test_what_judges_by_the_calendar_judges_again_on_another_day(use: str, stand
 
 
 def test_an_inspector_of_guest_and_findings_stands_only_with_all_before_it() -> None:
-    before, asks = inspector("a"), inspector("p", reads="findings")
-    reader, behind = inspector("b", reads="guest+findings"), inspector("z")
-    kept = judged(a="accepted", p="accepted", b="accepted", z="accepted")
-    assert sort_out([before, asks, reader, behind], ENTRY, kept).bytes == []
+    feeds, asks = inspector("a"), inspector("p", reads="findings")
+    reader, last = inspector("b", reads="guest+findings"), inspector("z")
+    answers = judged(a="accepted", p="accepted", b="accepted", z="accepted")
+    assert sort_out([feeds, asks, reader, last], ENTRY, answers).bytes == []
     feed = inspector("a", Fingerprint(code="c", config="s", grants="today"))
-    todo = sort_out([feed, asks, reader, behind], ENTRY, kept, from_documents=["a"])
+    todo = sort_out([feed, asks, reader, last], ENTRY, answers, from_documents=["a"])
     assert (todo.bytes, todo.documents, list(todo.records)) == ([feed, asks, reader], [], ["z"])
     changed = inspector("p", Fingerprint(code="c", config="new", grants="g"), reads="findings")
-    assert sort_out([before, changed, reader, behind], ENTRY, kept).bytes == [before, changed, reader]
-    assert sort_out([reader, feed], ENTRY, kept).bytes == [feed]
+    assert sort_out([feeds, changed, reader, last], ENTRY, answers).bytes == [feeds, changed, reader]
+    assert sort_out([reader, feed], ENTRY, answers).bytes == [feed]

@@ -84,14 +84,14 @@ class Subjects:
         """The subjects of a system with their packages. A gap for a system or a language that the database does not
         have, and for packages of another kind than those of the system."""
         name = system_of_guest(system.os)
-        known = self._by_package.setdefault(name, {})
+        subjects = self._by_package.setdefault(name, {})
         groups: dict[Subject, list[Package]] = {}
         uncovered: dict[str, int] = {}
         for package in system.packages:
-            if package in known:
-                subject = known[package]
+            if package in subjects:
+                subject = subjects[package]
             else:
-                subject = known[package] = self._subject(package, name)
+                subject = subjects[package] = self._subject(package, name)
             if subject is None:
                 self._count(package, name, uncovered)
             elif subject in groups:
