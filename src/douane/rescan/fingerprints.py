@@ -95,7 +95,7 @@ def _grants(grants: Mapping[str, GrantedContent]) -> str:
 def _needs_view(ran: Provenance) -> bool:
     """True if it looks into the guest, and the digest of its code does not cover the package that reads it."""
     module = BUILT_IN.get(ran.use, ran.use).partition(":")[0]
-    return ran.reads == "files" or (ran.reads.startswith("guest") and module not in GUEST_MODULES)
+    return ran.reads == "files" or (ran.reads in ("guest", "guest+findings") and module not in GUEST_MODULES)
 
 
 def _reader_digest() -> str:
