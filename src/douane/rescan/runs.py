@@ -59,18 +59,21 @@ def read_image(
     )
     received, bytes_read = report.received, report.received.size
     refused = [verdict.plugin for verdict in report.verdicts if verdict.outcome == "refused"]
-    if refused and digests and not received.complete:
-        # A refusal ends the reading, and other bytes than those of the image must refuse nothing.
+    is_whole = received.complete and len(received.digests()) == len(digests)
+    if refused and not is_whole and digests:
+        # A refusal ends the reading, and other bytes than those of the image must refuse nothing. It also ends the
+        # digest, which may not have come to the last byte yet.
         received = _read_alone(plan, digests, entry, open_bytes(), options)
         bytes_read += received.size
-    if digests and received.complete and received.digests().get(digests[0]) != entry.digests[digests[0]]:
+    taken = received.digests() if received.complete else {}
+    if any(taken[name] != entry.digests[name] for name in taken):
         failure = Failure(
             code="stored-bytes-differ",
             message=f"the stored bytes have another {algorithm} than the image: `douane fsck --digests` says more",
         )
         return Read(verdicts=[], lasting=frozenset(), bytes_read=bytes_read, failure=failure)
     lasting = frozenset(verdict.plugin for verdict in report.verdicts if verdict.outcome in FINAL)
-    if not report.received.complete:
+    if not is_whole:
         lasting = frozenset(refused)
     return Read(verdicts=report.verdicts, lasting=lasting, bytes_read=bytes_read, failure=_failure(inspectors, report))
 
@@ -78,7 +81,7 @@ def read_image(
 def _read_alone(plan: Plan, digests: Sequence[str], entry: Entry, source: Source, options: RunOptions) -> Bytes:
     """Read all bytes for their digest. Raises StoreError if that is not possible."""
     report = inspect_image(plan_of(plan, [], digests), entry.declared, source, None, options, complete=False)
-    if not report.received.complete:
+    if not report.received.complete or len(report.received.digests()) != len(digests):
         message = report.message or "the stored bytes cannot be read to their end"
         raise StoreError(message, code=report.code or "undecided")
     return report.received
