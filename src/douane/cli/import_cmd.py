@@ -85,6 +85,8 @@ def _print(imported: Imported, name: str, *, as_json: bool) -> None:
         for verdict in imported.report.verdicts:
             for warning in verdict.warnings:
                 say(f"{verdict.plugin}: warning {warning.code}: {warning.message}")
+            if verdict.outcome != "accepted" and verdict.mode != "audit":
+                say(f"{verdict.plugin}: {verdict.outcome}, not enforced: {verdict.code}: {verdict.message}")
         click.echo(imported.image.id)
     else:
         from .check_report import print_report

@@ -132,6 +132,7 @@ def _print(summary: Summary) -> None:
         print_table(("id", "name", "outcome", "plugin", "code", "says"), rows, colours=colours)
     say(
         f"rescan: {summary.images} images: {summary.accepted} accepted, {summary.refused} refused, "
-        f"{summary.undecided} undecided; {summary.unchanged} unchanged, {summary.from_documents} judged again unread, "
+        f"{summary.undecided} undecided; {summary.unchanged} unchanged, "
+        f"{summary.from_documents} judged again without reading, "
         f"{summary.read} read ({show_size(summary.bytes_read)}); {summary.deactivated} deactivated"
     )

@@ -67,6 +67,8 @@ def test_a_plugin_that_may_fail_is_told_and_the_image_comes_in(
     result = douane.run("import", qcow2, "--config", config, "--json")
     assert (result.code, result.json["image"]["status"]) == (0, "active")
     assert [verdict["outcome"] for verdict in result.json["verdicts"]] == ["accepted", "failed"]
+    result = douane.run("import", qcow2, "--config", config)
+    assert "raises: failed, not enforced: plugin-error: the check 'raises' failed" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,8 @@ def test_a_summary_is_verified_anywhere(douane: Program, plan: Path) -> None:
     refused = douane.run("verify", saved, summary, "--key", key, "--json")
     assert (refused.code, refused.json["verified"], refused.json["code"]) == (1, False, "summary-subject")
     assert douane.run("verify", saved, summary, "--key", summary).code == 2
+    private = douane.run("verify", saved, summary, "--key", plan.parent / "key.pem")
+    assert (private.code, "it is a private key" in private.stderr) == (2, True)
     assert douane.run("verify", douane.place / "missing", summary, "--key", key).code == 3
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from douane.plugins import _sums
 from douane.plugins.attestations.envelope import IN_TOTO, Envelope, pre_authentication
 from douane.plugins.attestations.statement import TYPE, Statement
+from douane.plugins.attestations.strict_json import parse
 from douane.plugins.signature.minisign import MinisignCheck
 from douane_plugin import Reject
 
@@ -85,3 +87,8 @@ def test_a_list_is_read_as_it_was_written(files: list[tuple[str, str]], data: st
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_list_of_digests(data: bytes) -> None:
     assert all(len(line.digest) == _sums.DIGITS[line.algorithm] for line in _sums.parse(data))
+
+
+def test_bytes_that_are_no_text_are_said_to_be_none() -> None:
+    with pytest.raises(ValueError, match=r"^the envelope is no JSON: it is no text in UTF-8$"):
+        parse(bytes(1028) + b"\x12\x34\x56\x78", "the envelope")

@@ -40,6 +40,19 @@ def test_an_image_that_does_not_is_refused_with_the_message_of_the_operator() ->
 
 
 @pytest.mark.parametrize(
+    ("count", "words"), [(1, "m"), (2, r"m (1 more rule is not met)"), (3, "m (2 more rules are not met)")]
+)
+def test_a_refusal_counts_the_further_rules_that_are_not_met(count: int, words: str) -> None:
+    inspector = PolicyRules("true")
+    inspector.rules = Rules(
+        [check_rule({"code": "c", "require": "false", "message": "m"}, 1)] * count, sees_guest=False
+    )
+    with pytest.raises(Reject) as refused:
+        inspector.inspect(Image({}, None))  # type: ignore[arg-type]
+    assert refused.value.message == words
+
+
+@pytest.mark.parametrize(
     ("require", "facts"),
     [
         ("'admin' in image.roles", {"roles": ["admin"]}),
@@ -143,8 +156,10 @@ def test_a_test_that_fails_says_why(tmp_path: Path, old: str, new: str, words: s
 
 def test_a_file_that_is_no_policy_is_a_wrong_configuration(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
-    path.write_text("[[rule]]")
-    assert isinstance(CliRunner().invoke(policy, ["test", str(path)]).exception, PlanError)
+    for text, words in (("[[rule]]", "rule 1"), (RULE.replace("message", "#"), "it has no message")):
+        path.write_text(text)
+        error = CliRunner().invoke(policy, ["test", str(path)]).exception
+        assert isinstance(error, PlanError) and words in str(error)
 
 
 @pytest.fixture(scope="module")

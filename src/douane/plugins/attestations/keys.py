@@ -49,6 +49,8 @@ def _load(block: str) -> Any:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     label = block.partition("-----")[0]
+    if label.endswith("PRIVATE KEY"):
+        raise ValueError("it is a private key; take the public one: openssl pkey -in PRIVATE -pubout -out PUBLIC")
     end = f"{_END}{label}-----"
     pem = f"{_BEGIN}{block.partition(end)[0]}{end}\n".encode()
     try:

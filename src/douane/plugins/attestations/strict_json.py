@@ -14,7 +14,9 @@ def parse(data: bytes | str, subject: str) -> Any:
     try:
         return json.loads(data, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{subject} is no JSON: {error!s:.100}") from error
+        # Python guesses an encoding of the bytes, and its words about that would mislead.
+        reason = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else f"{error!s:.100}"
+        raise ValueError(f"{subject} is no JSON: {reason}") from error
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

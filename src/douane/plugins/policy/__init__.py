@@ -73,7 +73,8 @@ class _PolicyInspector(Inspector):
         """Raise Reject for rules that are not met, or Incomplete for those that cannot be evaluated."""
         unmet = [outcome.rule for outcome in failures if outcome.state == UNMET]
         if unmet:
-            more = f" ({len(unmet) - 1} more rules are not met)" if len(unmet) > 1 else ""
+            count = len(unmet) - 1
+            more = f" ({count} more {'rule is' if count == 1 else 'rules are'} not met)" if count else ""
             raise Reject(unmet[0].code, unmet[0].message + more)
         for outcome in failures:
             raise Incomplete(outcome.rule.code, _undefined(outcome))

@@ -83,7 +83,10 @@ def check_rule(table: Mapping[str, Any], number: int) -> Rule:
     place = f"rule {number}"
     _check_keys(table, {"code", "require", "message", "severity"}, place)
     try:
-        code, message = check_code(table.get("code")), check_message(table.get("message"))
+        code = check_code(table.get("code"))
+        if "message" not in table:
+            raise ValueError("it has no message, which is the sentence that the tenant reads if the rule is not met")
+        message = check_message(table["message"])
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
     require = table.get("require")

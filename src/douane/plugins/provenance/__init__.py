@@ -140,7 +140,8 @@ class Provenance(Inspector):
         if self.required:
             raise Reject(
                 "provenance-missing",
-                "the image has no attestation of who built it, and this site demands one; build it where one is made",
+                "the image has no attestation of who built it, and this site demands one; "
+                "upload an image of a trusted builder with its attestation",
             )
         return {"verified": "none"}
 

@@ -167,7 +167,8 @@ def _text(value: Any) -> str:
 
 
 def _sentence(detail: str) -> str:
-    return f"the attestation of who built the image does not fit: {detail}; rebuild it where one is made"
+    remedy = "upload an image of a trusted builder with its attestation"
+    return f"the attestation of who built the image does not fit: {detail}; {remedy}"
 
 
 def _invalid(detail: str) -> Reject:
