@@ -15,7 +15,7 @@ from .output import log_printer, plain, print_json, print_table
 if TYPE_CHECKING:
     from douane.engine import PluginSpec
     from douane.engine.describe import Described
-    from douane.plan.source_scan import Requests
+    from douane.plan.request_scan import Requests
 
 READS = {
     "stream": "the whole image, once, in order",

@@ -13,11 +13,13 @@ from douane.errors import DouaneError
 from douane.host.launch import launch
 from douane.host.log import LogLine
 from douane.host.options import RunOptions, ignore_log
-from douane.plan.code import PluginCode
+from douane.plan.code import ModuleClass, PluginCode
 from douane.plan.model import Plan, PluginSpec
+from douane.plan.package_sources import sources_beside
 from douane.plan.path_grants import placeholders
+from douane.plan.request_scan import Requests
 from douane.plan.resolve import resolve_plan
-from douane.plan.source_scan import Requests, scan_requests
+from douane.plan.source_scan import scan_requests
 
 
 @dataclass(frozen=True)
@@ -80,4 +82,9 @@ def describe(spec: PluginSpec, *, tier: sandbox.Tier, emit: LogLine = ignore_log
 
 def _requests(code: PluginCode) -> Requests | None:
     source = code.source()
-    return scan_requests(source, code.attribute) if source is not None and code.attribute is not None else None
+    if source is None or code.attribute is None:
+        return None
+    beside: list[str] = []
+    if isinstance(code.target, ModuleClass) and code.origin is not None:
+        beside = sources_beside(code.target.module, code.origin, source)
+    return scan_requests(source, code.attribute, beside)

@@ -6,7 +6,7 @@ import ast
 import contextlib
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection
 
 import msgspec
 
@@ -14,19 +14,14 @@ from douane.errors import PlanError
 from douane.units import MiB
 
 from .regular_files import read_regular
+from .request_scan import Requests, RequestScan, last_name, merged_requests
 
-_MAX_SOURCE = 16 * MiB
+MAX_SOURCE = 16 * MiB
 _BASES = ("Inspector", "Transform")
-_STARTERS = {
-    "subprocess": ("Popen", "call", "check_call", "check_output", "run"),
-    "os": ("execv", "execve", "execvp", "execvpe", "posix_spawn", "posix_spawnp"),
-}
-"""Functions that start a program; the first argument is its name, or a list that begins with its name."""
 _FILE_READERS = ("random", "guest", "guest+findings")
 """Values of `reads` for which a plugin gets the file of the image."""
 
-_REQUESTS = {"grant": "grants", "propose": "proposes"}
-_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 _PARSING = threading.Lock()
 _MAX_TRIES = 20
@@ -61,18 +56,6 @@ def kind_of(is_transform: bool, reads: str) -> Kind:
     return Kind(is_transform, reads in _FILE_READERS, reads == "files", reads == "random")
 
 
-class Requests(msgspec.Struct, frozen=True):
-    """What a plugin requests at run time, as far as the file of its class states it."""
-
-    grants: tuple[str, ...] = ()
-    proposes: tuple[str, ...] = ()
-    programs: tuple[str, ...] = ()
-    uses_scratch: bool = False
-    unnamed: tuple[str, ...] = ()
-    """Those of "grants", "proposes" and "programs" that also have names computed at run time."""
-    constructor_doc: str = ""
-
-
 def parse_source(source: str) -> ast.Module:
     """Parse Python. Raises SyntaxError, ValueError, RecursionError, MemoryError."""
     with _PARSING:
@@ -98,7 +81,7 @@ def scan_kind(source: str, attribute: str) -> Kind:
 def _parsed_kind(source: str, attribute: str) -> Kind:
     try:
         tree = parse_source(source)
-    except _UNREADABLE:
+    except UNREADABLE:
         return Kind()  # the runtime will report what is wrong with the source
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == attribute:
@@ -116,10 +99,10 @@ def _parsed_kind(source: str, attribute: str) -> Kind:
     return Kind()
 
 
-def scan_requests(source: str, attribute: str) -> Requests | None:
+def scan_requests(source: str, attribute: str, beside: Collection[str] = ()) -> Requests | None:
     """The requests of the class `attribute`; None if `source` cannot be parsed, or has no such class.
 
-    Everything in the file counts, except other plugins.
+    Everything in the file counts, except other plugins, and in the texts `beside`, of modules that it imports.
     """
     try:
         tree = parse_source(source)
@@ -127,11 +110,27 @@ def scan_requests(source: str, attribute: str) -> Requests | None:
         if attribute not in classes:
             return None
         line = _inheritance(attribute, classes)
-        excluded = [classes[name] for name in _plugins(tree) if name not in line]
-        nodes = [node for statement in tree.body if statement not in excluded for node in ast.walk(statement)]
-        return _Scan(nodes).requests(_constructor_doc(line, classes))
-    except _UNREADABLE:
+        scans, names = [RequestScan(_nodes(tree, line))], {*line, *_bases(tree, line)}
+        for text in beside:
+            tree = parse_source(text)
+            names |= _bases(tree, names)
+            scans.append(RequestScan(_nodes(tree, names)))
+        return merged_requests(scans, _constructor_doc(line, classes))
+    except UNREADABLE:
         return None
+
+
+def _nodes(tree: ast.Module, names: Collection[str]) -> list[ast.AST]:
+    """All of a file without the plugins that are not in `names`."""
+    excluded = {name for name in _plugins(tree) if name not in names}
+    statements = [node for node in tree.body if not (isinstance(node, ast.ClassDef) and node.name in excluded)]
+    return [node for statement in statements for node in ast.walk(statement)]
+
+
+def _bases(tree: ast.Module, names: Collection[str]) -> set[str]:
+    """The names of the bases of these classes."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name in names]
+    return {last_name(base) for node in classes for base in node.bases}
 
 
 def only_class(path: str) -> str:
@@ -140,10 +139,10 @@ def only_class(path: str) -> str:
     A class whose name begins with an underscore counts only if there is no other class: it is a base.
     """
     try:
-        names = _plugins(parse_source(read_regular(path, _MAX_SOURCE).decode()))
+        names = _plugins(parse_source(read_regular(path, MAX_SOURCE).decode()))
     except OSError as error:
         raise PlanError(f"{path} cannot be read: {error.strerror}") from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise PlanError(f"{path} is not Python: {error}") from error
     names = [name for name in names if not name.startswith("_")] or names
     if not names:
@@ -164,7 +163,7 @@ def _plugins(tree: ast.Module) -> list[str]:
             bases |= {alias.asname for alias in node.names if alias.asname and alias.name in _BASES}
     names: list[str] = []
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and any(_last_name(base) in (*bases, *names) for base in node.bases):
+        if isinstance(node, ast.ClassDef) and any(last_name(base) in (*bases, *names) for base in node.bases):
             names.append(node.name)
     return names
 
@@ -177,7 +176,7 @@ def _inheritance(name: str, classes: dict[str, ast.ClassDef]) -> list[str]:
         current = queue.pop(0)
         if current in classes and current not in line:
             line.append(current)
-            queue += [_last_name(base) for base in classes[current].bases]
+            queue += [last_name(base) for base in classes[current].bases]
     return line
 
 
@@ -187,100 +186,3 @@ def _constructor_doc(line: list[str], classes: dict[str, ast.ClassDef]) -> str:
             if isinstance(node, ast.FunctionDef) and node.name == "__init__":
                 return ast.get_docstring(node) or ""
     return ""
-
-
-def _last_name(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-
-
-class _Scan:
-    """The nodes of a source that count, and the requests that their calls make."""
-
-    def __init__(self, nodes: list[ast.AST]) -> None:
-        self._nodes = nodes
-        self._values = self._constants()
-        self._starters = {
-            alias.asname or alias.name
-            for node in nodes
-            if isinstance(node, ast.ImportFrom) and node.module in _STARTERS
-            for alias in node.names
-            if alias.name in _STARTERS[node.module]
-        }
-
-    def _constants(self) -> dict[str, ast.expr]:
-        """The values of names that are bound once only, by ``NAME = value``."""
-        values: dict[str, ast.expr] = {}
-        bindings: dict[str, int] = {}
-        for node in self._nodes:
-            if isinstance(node, ast.arg):
-                bindings[node.arg] = bindings.get(node.arg, 0) + 1
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                bindings[node.id] = bindings.get(node.id, 0) + 1
-            elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-                values[node.targets[0].id] = node.value
-            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-                values[node.target.id] = node.value
-        return {name: value for name, value in values.items() if bindings[name] == 1}
-
-    def requests(self, constructor_doc: str) -> Requests:
-        names: dict[str, dict[str, None]] = {"grants": {}, "proposes": {}, "programs": {}}
-        unnamed: dict[str, None] = {}
-        for category, expression in self._calls():
-            text = self._text(expression)
-            if text is None:
-                unnamed[category] = None
-            else:
-                names[category][text] = None
-        scratch = any(
-            isinstance(node, ast.Attribute) and node.attr == "scratch" and _is_self(node.value) for node in self._nodes
-        )
-        return Requests(
-            tuple(names["grants"]),
-            tuple(names["proposes"]),
-            tuple(names["programs"]),
-            scratch,
-            tuple(unnamed),
-            constructor_doc,
-        )
-
-    def _calls(self) -> Iterator[tuple[str, ast.expr | None]]:
-        """The category of each request, and the expression of its name."""
-        for node in self._nodes:
-            if not isinstance(node, ast.Call):
-                continue
-            function = node.func
-            if isinstance(function, ast.Attribute) and _is_self(function.value):
-                if function.attr in _REQUESTS:
-                    yield _REQUESTS[function.attr], _argument(node, "name")
-            elif self._starts_program(function):
-                yield "programs", self._first(_argument(node, "args"))
-
-    def _starts_program(self, function: ast.expr) -> bool:
-        if isinstance(function, ast.Attribute):
-            return function.attr in _STARTERS.get(_last_name(function.value), ())
-        return isinstance(function, ast.Name) and function.id in self._starters
-
-    def _first(self, node: ast.expr | None) -> ast.expr | None:
-        """The first element of a list; another expression unchanged."""
-        node = self._value(node)
-        if isinstance(node, ast.List | ast.Tuple):
-            return node.elts[0] if node.elts else None
-        return node
-
-    def _value(self, node: ast.expr | None) -> ast.expr | None:
-        return self._values.get(node.id) if isinstance(node, ast.Name) else node
-
-    def _text(self, node: ast.expr | None) -> str | None:
-        node = self._value(node)
-        return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
-
-
-def _argument(call: ast.Call, keyword: str) -> ast.expr | None:
-    """The first argument of a call, by position or by keyword."""
-    if call.args:
-        return call.args[0]
-    return next((argument.value for argument in call.keywords if argument.arg == keyword), None)
-
-
-def _is_self(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id == "self"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 
 from douane.engine import PlanError
 from douane.plan import source_scan
+from douane.plan.builtin import BUILT_IN
+from douane.plan.module_files import find_module
+from douane.plan.package_sources import sources_beside
 from douane.plan.source_scan import only_class, scan_kind, scan_requests
 
 HEAD = "import os, subprocess\nfrom douane_plugin import Inspector, Transform\n"
@@ -99,6 +103,48 @@ def test_requests_of_bases_and_helpers_count() -> None:
     requests = scan_requests(source, "A")
     assert requests is not None
     assert set(requests.grants) == {"base", "helper"}
+
+
+BUILT_IN_GRANTS = {
+    "packages": {"cve"},  # asked for in another module of the package
+    "clamav": {"clamd", "conf", "known"},  # by a part that gets the plugin
+    "ova": {"trust"},
+    "untar": set(),  # imports parts of ova, not its plugins
+    "policy": {"policy"},
+    "guest-policy": {"policy"},
+    "yara-stream": {"rules"},
+    "secrets": {"rules"},
+    "checksum": {"sums"},
+    "baseline": set(),
+}
+
+
+@pytest.mark.parametrize(("use", "grants"), BUILT_IN_GRANTS.items())
+def test_requests_of_the_modules_of_its_package_count(use: str, grants: set[str]) -> None:
+    module, _, name = BUILT_IN[use].partition(":")
+    origin = find_module(module, tuple(sys.path))
+    assert origin is not None
+    source = Path(origin).read_text()
+    requests = scan_requests(source, name, sources_beside(module, origin, source))
+    assert requests is not None
+    assert set(requests.grants) == grants
+
+
+def test_the_modules_that_a_plugin_imports_are_followed(tmp_path: Path) -> None:
+    files = {
+        "__init__.py": "raise SystemExit",
+        "a.py": f"{HEAD}from .base import B\nfrom mine import parts\nclass A(B):\n    pass\n",
+        "base.py": f"{HEAD}from . import a, absent\n{method('self.grant(1)', cls='Other(Inspector)')}"
+        + method("self.grant('base')", cls="B(Inspector)"),
+        "parts.py": "from . import latin\ndef f(plugin):\n    plugin.propose('part', 1)\n",
+        "unused.py": "def f(plugin):\n    plugin.grant('unused')\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "latin.py").write_bytes(b"\xff")
+    requests = scan_requests(files["a.py"], "A", sources_beside("mine.a", str(tmp_path / "a.py"), files["a.py"]))
+    assert requests is not None
+    assert (requests.grants, requests.proposes, requests.unnamed) == (("base",), ("part",), ())
 
 
 @pytest.mark.parametrize("source", ["from elsewhere import A", "def f(:", "\0", "(" * 100_000])
