@@ -172,12 +172,14 @@ def test_envelopes(data: bytes, expected: str | None) -> None:
     assert code(data) == expected
 
 
-def test_one_of_several_attestations_must_fit(tmp_path: Path) -> None:
+def test_one_of_several_attestations_must_fit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     other = attested(subject=[{"digest": {"sha256": "0" * 64}}])
     assert code(other + b"\n" + attested() + b"\n") is None
     assert code(other + b"\n" + signed(b"{}") + b"\n") == "provenance-subject"
     plugin = granted(Provenance, {"keys": public(PRIVATE), "attestations": tmp_path})
-    assert code_of(plugin, IMAGE, name="disk") == code_of(plugin, IMAGE) == "provenance-missing"
+    with caplog.at_level("INFO"):
+        assert code_of(plugin, IMAGE, name="disk") == code_of(plugin, IMAGE) == "provenance-missing"
+    assert "named as the image (disk)" in caplog.text, "the operator sees which name was looked for"
     assert answer(granted(Provenance, {"keys": public(PRIVATE), "attestations": tmp_path}, required=False), IMAGE) == (
         "accept",
         {"verified": "none"},

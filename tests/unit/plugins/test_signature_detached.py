@@ -105,9 +105,13 @@ def test_minisign(minisign: Minisign, options: tuple[str, ...], tmp_path: Path) 
         assert sign(IMAGE, keys, wrong) == "signature-invalid"
 
 
-def test_a_signature_is_found_by_the_name_or_the_digest_of_the_image(minisign: Minisign, tmp_path: Path) -> None:
+def test_a_signature_is_found_by_the_name_or_the_digest_of_the_image(
+    minisign: Minisign, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     plugin = granted(Signature, {"minisign": minisign.public, "signatures": tmp_path})
-    assert code_of(plugin, IMAGE, name="debian.qcow2") == "signature-missing"
+    with caplog.at_level("INFO"):
+        assert code_of(plugin, IMAGE, name="debian.qcow2") == "signature-missing"
+    assert "named as the image (debian.qcow2)" in caplog.text, "the operator sees which name was looked for"
     by_name = tmp_path / "debian.qcow2.minisig"
     by_name.write_bytes(minisign.sign(IMAGE, "-l"))
     assert code_of(plugin, IMAGE, name="debian.qcow2") is None

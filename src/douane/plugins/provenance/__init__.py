@@ -98,12 +98,12 @@ class Provenance(Inspector):
         if self._attestations:
             contents += [data for _, data in self._attestations.of_name(self.name or image.name)]
         if not contents and not (self._attestations and self._attestations.has_digests):
-            return self._unattested()
+            return self._unattested(self.name or image.name)
         digests = self._read(image)
         if self._attestations:
             contents += [data for _, data in self._attestations.of_digest(digests["sha256"])]
         if not contents:
-            return self._unattested()
+            return self._unattested(self.name or image.name)
         documents = [document for data in contents for document in documents_in(data)]
         return self._properties(self._trust.verify(documents, digests))
 
@@ -136,7 +136,9 @@ class Provenance(Inspector):
         }
         return {name: value[:_MAX_PROPERTY] for name, value in properties.items() if value}
 
-    def _unattested(self) -> dict[str, str | int]:
+    def _unattested(self, name: str | None) -> dict[str, str | int]:
+        if self._attestations and self._attestations.has_digests:
+            self.log.info("no file in the folder 'attestations' is named as the image (%s) or as its SHA-256", name)
         if self.required:
             raise Reject(
                 "provenance-missing",

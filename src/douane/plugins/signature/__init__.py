@@ -103,12 +103,12 @@ class Signature(Inspector):
         try:
             self._collect(image, checks)
             if not checks and not self._by_digest:
-                return self._unsigned()
+                return self._unsigned(self.name or image.name)
             digests = self._read(image, checks)
             for check in self._named_by_digest(digests):
                 checks.append(check)
             if not checks:
-                return self._unsigned()
+                return self._unsigned(self.name or image.name)
             signers = [check.finish(digests) for check in checks]
         finally:
             for check in checks:
@@ -187,7 +187,9 @@ class Signature(Inspector):
             checks.append(check)
         return checks
 
-    def _unsigned(self) -> dict[str, str | int]:
+    def _unsigned(self, name: str | None) -> dict[str, str | int]:
+        if self._by_digest:
+            self.log.info("no file in the folder 'signatures' is named as the image (%s) or as its SHA-256", name)
         if self.required:
             raise Reject("signature-missing", "the image is not signed, and this site demands it; get it signed")
         return {"verified": "none"}
