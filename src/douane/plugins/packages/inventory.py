@@ -6,7 +6,7 @@ It is attached to the answer, so that `douane rescan` judges the image by a newe
 
 from __future__ import annotations
 
-from .ownership import MANAGERS, is_of_distribution
+from .ownership import Ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,14 +82,14 @@ def inventory_of(guest: Guest) -> Inventory:
 
 def _system(root: GuestRoot) -> System:
     packages = root.packages()
-    is_managed = any(package.kind in MANAGERS for package in packages)
+    ownership = Ownership(root, packages)
     fields = {name: _text(root.os[name]) for name in _OS_FIELDS if name in root.os}
-    return System(_text(root.volume.name), fields, [_package(package, root, is_managed) for package in packages])
+    return System(_text(root.volume.name), fields, [_package(package, ownership) for package in packages])
 
 
-def _package(package: GuestPackage, root: GuestRoot, is_managed: bool) -> Package:
+def _package(package: GuestPackage, ownership: Ownership) -> Package:
     texts = package.kind, package.architecture, package.origin, package.path
-    shared = (*map(_text, texts), is_managed and is_of_distribution(package, root))
+    shared = (*map(_text, texts), ownership.is_of_distribution(package))
     return Package(
         _text(package.name), _text(package.version), _text(package.source), _text(package.source_version), shared
     )
