@@ -26,6 +26,7 @@
   * NotPrinted                   ``not-printed``
   * UploadError                  ``upload-failed``, or one of its `codes`
   * NotShown                     ``not-shown``, or the code of the report
+  * NoInventory                  ``no-inventory``
   * KitMissing                   ``not-run``
 
 ``str()`` of an error is one sentence: what happened, to what, and what to do next. docs/exit-codes.md explains every
@@ -247,6 +248,12 @@ class NotShown(DouaneError):
     def __init__(self, message: str, *, code: str | None = None, exit_code: int = 3) -> None:
         super().__init__(message, code=code)
         self.exit_code = exit_code
+
+
+class NoInventory(DouaneError):
+    """No import of an image has kept a list of its packages that can be used."""
+
+    code = "no-inventory"
 
 
 class KitMissing(DouaneError):

@@ -242,9 +242,20 @@ class Report(msgspec.Struct, kw_only=True):
         common = received.keys() & stored.keys()
         if self.received.size != self.stored.size or any(received[name] != stored[name] for name in common):
             return True
-        return not common and any(verdict.ran is None or verdict.ran.kind != "inspector" for verdict in self.verdicts)
+        return not common and not all(map(_is_inspector, self.verdicts))
+
+    def verdicts_on_stored(self) -> list[Verdict]:
+        """The verdicts on the bytes that are stored: those before the last transform judged others."""
+        if not self.is_transformed:
+            return self.verdicts
+        last = max((number for number, each in enumerate(self.verdicts) if not _is_inspector(each)), default=-1)
+        return self.verdicts[last + 1 :]
 
     def to_json(self) -> dict[str, Any]:
         """The report in builtin types, as the command line prints it."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return fields
+
+
+def _is_inspector(verdict: Verdict) -> bool:
+    return verdict.ran is not None and verdict.ran.kind == "inspector"

@@ -23,8 +23,8 @@ def options_of(name: str) -> set[str]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_synopsis_has_every_option(name: str) -> None:
     (line,) = re.findall(rf"^douane {name} (.*)$", page("docs/guest.md").partition("\n## ")[0], re.MULTILINE)
-    assert set(re.findall(r"--[a-z]+", line)) | SHARED >= options_of(name)
-    assert set(re.findall(r"--[a-z]+", line)) <= options_of(name)
+    assert set(re.findall(r"--[a-z-]+", line)) | SHARED >= options_of(name)
+    assert set(re.findall(r"--[a-z-]+", line)) <= options_of(name)
 
 
 def test_the_shared_options_are_named() -> None:

@@ -112,6 +112,7 @@ STATUS_OF_CODE: dict[str, int] = {
     "bad-value": 400,
     "reserved": 403,
     "not-found": 404,
+    "no-inventory": 404,
     "wrong-state": 409,
     "lost-task": 409,
     "exists": 409,

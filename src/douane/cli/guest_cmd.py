@@ -66,9 +66,10 @@ def _print(
     ctx: click.Context, image: str, view: ViewOptions, plugin: str, config: dict[str, str | bool], *, in_output: bool
 ) -> None:
     """Copy the output of `plugin` to standard output. `in_output`: it lists what could not be read."""
+    from douane.bills.unread import unread_parts
     from douane.stream.output import Output
 
-    from .guest_run import end, opened, say_unpacked, show, unread_parts
+    from .guest_run import end, opened, say_unpacked, show
 
     with opened(ctx, image, view.home) as opener, contextlib.closing(Output(1)) as output:
         shown = show(opener, view, plugin, config, output)

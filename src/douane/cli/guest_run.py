@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 import msgspec
 
-from douane.errors import NotShown, PlanError, SandboxError
+from douane.errors import NotShown, PlanError
 from douane.report import EXIT_CODES
 
 from .options import ViewOptions, name_of, run_options, run_tier
 from .output import say
 
 if TYPE_CHECKING:
+    from douane.bills.unread import UnreadParts
+    from douane.catalog import Image
     from douane.engine import Plan
     from douane.report import Report, Verdict
     from douane.stream.sink import Sink
@@ -45,21 +47,6 @@ WORK_SECONDS = 86_400
 
 MAX_OUTPUT = 1 << 62
 MAX_RATIO = 1e18
-
-
-class Unread(msgspec.Struct, frozen=True):
-    """A part of the image that could not be read."""
-
-    place: str
-    code: str
-    why: str
-
-
-class UnreadParts(msgspec.Struct, frozen=True):
-    """The parts that could not be read: how many, and the first of them."""
-
-    count: int
-    parts: list[Unread]
 
 
 class Shown(NamedTuple):
@@ -102,9 +89,14 @@ def opened(ctx: click.Context, image: str, home: str | None) -> Iterator[Opener]
             stored = find_image(store_home, image)
         except PlanError as error:
             raise PlanError(f"there is no file {image}; and as an image in the store: {error}") from error
-        name = f"the image {stored.id}"
+        name = stored_name(stored)
         source = store_home.store.open
         yield Opener(image, name, lambda: source_of(source(stored.id), name), stored.digests.get("sha256"))
+
+
+def stored_name(image: Image) -> str:
+    """What an image in the store is called, which has no file of its own."""
+    return f"the image {image.id}"
 
 
 def show(
@@ -200,14 +192,6 @@ def _failure(report: Report) -> NotShown:
         if verdict.decisive and verdict.detail:
             error.add_note(f"{verdict.plugin}: {verdict.detail.rstrip()}")
     return error
-
-
-def unread_parts(verdict: Verdict) -> UnreadParts:
-    """The parts that could not be read. Raises SandboxError if the plugin's document is no such list."""
-    try:
-        return msgspec.convert(verdict.documents.get("unread"), UnreadParts)
-    except msgspec.ValidationError as error:
-        raise SandboxError(f"the plugin attached an invalid document: {error}") from error
 
 
 def end(ctx: click.Context, unread: UnreadParts, *, silent: bool = False) -> None:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from douane.bills.unread import unread_parts
 from douane.units import show_size
 
-from .guest_run import Shown, end, opened, pairs, show, unread_parts
+from .guest_run import Shown, end, opened, pairs, show
 from .guest_summary import GuestSummary, read_summary
 from .output import plain, print_json
 
 if TYPE_CHECKING:
-    from .guest_run import UnreadParts
+    from douane.bills.unread import UnreadParts
+
     from .guest_summary import Account, Boot, System, Volume
     from .options import ViewOptions
 

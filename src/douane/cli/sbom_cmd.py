@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import click
 
+from douane.errors import PlanError
+
 from .options import ViewOptions, view_options
 
 
 @click.command()
 @click.argument("image", type=click.Path(allow_dash=True))
 @click.option("--everywhere", is_flag=True, help="Look for packages of Python, node and Ruby in all folders.")
+@click.option("--from-import", is_flag=True, help="Use the list that the import of a stored image has kept.")
 @click.option("--timestamp", is_flag=True, help="Say when it was made; then no two are equal.")
 @view_options
 @click.pass_context
-def sbom(ctx: click.Context, image: str, everywhere: bool, timestamp: bool, view: ViewOptions) -> None:
+def sbom(
+    ctx: click.Context, image: str, everywhere: bool, from_import: bool, timestamp: bool, view: ViewOptions
+) -> None:
     """Print the bill of materials of IMAGE (CycloneDX 1.6).
 
     IMAGE is as for `douane ls`. The bill has the systems in the image, their packages, and the digest of the image. The
-    same image gives the same bytes. The exit code is 3 if any part of the image could not be read.
+    same image gives the same bytes. With --from-import no byte of the image is read: `packages` must be in the plan.
+    The exit code is 3 if any part of the image could not be read, or if no list was kept.
     """
+    if not from_import:
+        _read(ctx, image, everywhere, timestamp, view)
+    elif everywhere:
+        raise PlanError("--everywhere reads the image: an import keeps the packages in the folders of the system")
+    else:
+        _from_import(ctx, image, timestamp, view)
+
+
+def _read(ctx: click.Context, image: str, everywhere: bool, timestamp: bool, view: ViewOptions) -> None:
+    """Print the bill by reading the image, and exit."""
     import contextlib
     import os
     import sys
 
+    from douane.bills.unread import unread_parts
+    from douane.bills.writer import Bill, write_bill
     from douane.stream.sink import TempSink
 
-    from .bill import Bill, write_bill
-    from .guest_run import end, opened, say_unpacked, show, unread_parts
+    from .guest_run import end, opened, say_unpacked, show
 
     with opened(ctx, image, view.home) as opener, contextlib.closing(TempSink("as components of the bill")) as sink:
         config = {"everywhere": everywhere}
@@ -43,4 +60,24 @@ def sbom(ctx: click.Context, image: str, everywhere: bool, timestamp: bool, view
         with os.fdopen(sink.open_read(), "rb") as lines:
             write_bill(bill, lines, sys.stdout)
             sys.stdout.flush()
+    end(ctx, unread)
+
+
+def _from_import(ctx: click.Context, image: str, timestamp: bool, view: ViewOptions) -> None:
+    """Print the bill by the inventory of the import, and exit."""
+    import sys
+
+    from douane.bills.kept import kept_inventory, write_kept_bill
+    from douane.engine import Plan
+
+    from .guest_run import end, stored_name
+    from .options import run_options, run_tier
+    from .store_context import find_image, open_home
+
+    with open_home(ctx, view.home) as store_home:
+        stored = find_image(store_home, image)
+        record = kept_inventory(stored, store_home.catalog.accepted_tasks([stored.id]).get(stored.id, []))
+    options = run_options(run_tier(Plan(plugins=()), view.sandbox), view.verbose, None)
+    unread = write_kept_bill(record, stored_name(stored), sys.stdout, options, timestamp=timestamp)
+    sys.stdout.flush()
     end(ctx, unread)

@@ -132,13 +132,9 @@ def judged_of(task: Task, entry: Entry) -> Judged | None:
         return None
     if content_of(report.stored.digests(), report.stored.size) != entry.content:
         return None
-    verdicts = report.verdicts
-    if report.is_transformed:  # those before the last transform judged other bytes
-        last = max((number for number, each in enumerate(verdicts) if _may_transform(each.ran)), default=-1)
-        verdicts = verdicts[last + 1 :]
     records = {
         verdict.plugin: Record(recorded_fingerprint(verdict.ran, report, task.created_at[:10]), verdict)
-        for verdict in verdicts
+        for verdict in report.verdicts_on_stored()
         if verdict.ran is not None and verdict.outcome in ("accepted", "refused", "incomplete")
     }
     return Judged(
@@ -147,10 +143,6 @@ def judged_of(task: Task, entry: Entry) -> Judged | None:
         transformed=report.is_transformed,
         records=records,
     )
-
-
-def _may_transform(ran: object) -> bool:
-    return getattr(ran, "kind", None) != "inspector"
 
 
 def _declared_then(task: Task, report: Report, entry: Entry) -> str:

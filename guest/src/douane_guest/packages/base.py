@@ -80,3 +80,8 @@ def check_header(length: int, budget: Budget) -> None:
 def text(data: bytes) -> str:
     """Bytes of a database as text."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def shown(text: str) -> str:
+    r"""A text of the guest in UTF-8: other bytes as ``\xff``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

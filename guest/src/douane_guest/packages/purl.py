@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from .base import Package
+from .base import Package, shown
 
 _DISTRIBUTIONS = {"deb": "debian", "apk": "alpine", "alpm": "arch"}
 """The namespace if os-release does not say which system it is."""
@@ -37,4 +37,4 @@ def purl_of(package: Package, os: Mapping[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return quote(text.encode("utf-8", "surrogateescape"), safe=":")
+    return quote(shown(text), safe=":")  # a package URL is UTF-8

@@ -16,6 +16,7 @@ from douane_plugin import Incomplete, Reject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from douane_guest.guest import Guest
@@ -63,8 +64,13 @@ def argument(text: str) -> str:
 
 def documented(unread: UnreadParts) -> dict[str, Any]:
     """The parts that could not be read, as a document."""
-    parts = [{"place": shown(part.where), "code": part.code, "why": shown(part.why)} for part in unread]
-    return {"count": len(parts), "parts": parts[:MAX_LISTED]}
+    return documented_parts([(part.code, part.where, part.why) for part in unread])
+
+
+def documented_parts(parts: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    """The same of codes, places and reasons."""
+    first = [{"place": shown(place), "code": code, "why": shown(why)} for code, place, why in parts[:MAX_LISTED]]
+    return {"count": len(parts), "parts": first}
 
 
 def shown(text: str) -> str:

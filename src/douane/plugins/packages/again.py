@@ -1,5 +1,5 @@
-"""What `douane rescan` and `douane sbom` run in place of the inspector: they take inventories that are on record, and
-read no image. Each comes as a line of JSON, and each answer is one."""
+"""What `douane rescan` runs in place of the inspector: it takes inventories that are on record, and reads no image.
+Each comes as a line of JSON, and each answer is one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What an image is judged by: its systems with their packages, and what could not be read.
 
 It is attached to the answer, so that `douane rescan` judges the image by a newer database without reading it, and
-`douane sbom` makes a bill of materials of it.
+`douane sbom --from-import` makes a bill of materials of it.
 """
 
 from __future__ import annotations
@@ -187,4 +187,9 @@ def _from_row(row: list[Any], groups: list[tuple[tuple[Any, ...], dict[tuple[str
 def _checked(text: Any) -> str:
     if not isinstance(text, str):
         raise TypeError("a field is no text")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # JSON can have halves of surrogates
+            raise TypeError("a field is no UTF-8") from None
     return text

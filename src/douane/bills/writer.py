@@ -62,6 +62,8 @@ class Bill(msgspec.Struct, frozen=True):
     """The transforms that have unpacked the image."""
 
     timestamp: bool
+    imported: str = ""
+    """The import that kept the inventory; empty: the image was read for the bill."""
 
 
 def write_bill(bill: Bill, lines: Iterable[bytes], output: TextIO) -> None:
@@ -97,6 +99,8 @@ def serial_number(sha256: str) -> str:
 
 def _metadata(bill: Bill) -> dict[str, object]:
     properties = [Property("douane:transform", name) for name in bill.transforms]
+    if bill.imported:
+        properties.append(Property("douane:import", bill.imported))
     if bill.unread:
         properties.append(Property("douane:unread", str(bill.unread)))
     metadata: dict[str, object] = {

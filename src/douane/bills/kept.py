@@ -1,0 +1,135 @@
+"""The bill of an image that was let in, by the inventory that the inspector `packages` attached then: no byte of the
+image is read. The inventory comes of a stranger's image, so it is unpacked where images are: in a sandbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import msgspec
+
+from douane.catalog import Image, Task
+from douane.declared import DeclaredImage
+from douane.engine import FileSource, Plan, PluginSpec, RunOptions, inspect_image
+from douane.errors import NoInventory, NotShown
+from douane.plan.builtin import is_one_of
+from douane.plugins.packages.inventory import DOCUMENT
+from douane.report import EXIT_CODES, Report
+from douane.stream.sink import TempSink
+from douane.units import MiB
+
+from .unread import UnreadParts, unread_parts
+from .writer import Bill, write_bill
+
+INSPECTORS = ("packages",)
+NAME = "inventory"
+TOO_LONG = "its list of packages was too long to be kept with the import"
+NONE = (
+    "no import on record has kept its list of packages; the plan needs the inspector `packages`, after all transforms, "
+    "and `douane serve` forgets imports after `task_expiry`"
+)
+DAMAGED = "inventory-damaged"
+EMPTY = "empty"
+"""Codes of the run: the inventory is none, and no component was written, which is no failure."""
+
+MAX_COMPONENTS = 64 * MiB
+"""Bytes of the components; 7,000 packages of Debian have 3 MiB."""
+
+
+class InventoryRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An inventory on record."""
+
+    image: str
+    task: str
+    """The import whose report has it."""
+
+    sha256: str
+    """Of the stored bytes, which it is of."""
+
+    document: dict[str, Any]
+
+
+def kept_inventory(image: Image, tasks: Sequence[Task]) -> InventoryRecord:
+    """The inventory of the last of these imports, oldest first, that has one of the stored bytes.
+
+    Raises NoInventory with a sentence that says why there is none.
+    """
+    problem = NONE
+    for task in reversed(tasks):
+        report = _report_of(task, image)
+        if report is None:
+            continue
+        for verdict in report.verdicts_on_stored():
+            document = verdict.documents.get(DOCUMENT)
+            if verdict.ran is None or not is_one_of(verdict.ran.use, INSPECTORS) or not isinstance(document, dict):
+                continue
+            if "too_long" not in document:
+                assert report.stored.sha256 is not None, "no other report is taken"
+                return InventoryRecord(image=image.id, task=task.id, sha256=report.stored.sha256, document=document)
+            problem = TOO_LONG
+    raise _none(image.id, problem)
+
+
+def _report_of(task: Task, image: Image) -> Report | None:
+    """The report of an import, if it is of the bytes that are stored, and has their SHA-256."""
+    try:
+        report = msgspec.convert(task.report, Report)
+    except msgspec.ValidationError:
+        return None
+    stored = report.stored.digests()
+    common = stored.keys() & image.digests.keys()
+    is_same = bool(common) and all(stored[name] == image.digests[name] for name in common)
+    return report if is_same and report.stored.sha256 is not None else None
+
+
+def write_kept_bill(
+    record: InventoryRecord, name: str, output: TextIO, options: RunOptions, *, timestamp: bool = False
+) -> UnreadParts:
+    """Write the bill of an inventory; `name` is that of the image in it. What the import could not read.
+
+    Raises NoInventory if the inventory is damaged, DouaneError if the sandbox fails; nothing has been written then.
+    """
+    with contextlib.closing(TempSink("as components of the bill")) as sink:
+        unread = _unpack(record, sink, options)
+        bill = Bill(
+            name=name,
+            sha256=record.sha256,
+            unread=unread.count,
+            transforms=(),
+            timestamp=timestamp,
+            imported=record.task,
+        )
+        with os.fdopen(sink.open_read(), "rb") as lines:
+            write_bill(bill, lines, output)
+    return unread
+
+
+def _unpack(record: InventoryRecord, sink: TempSink, options: RunOptions) -> UnreadParts:
+    """Write the components of an inventory into `sink`."""
+    spec = PluginSpec(
+        name=NAME,
+        use="douane.plugins.guest_view.kept:KeptComponents",
+        max_output=MAX_COMPONENTS,
+        max_ratio=math.inf,
+    )
+    fd = os.memfd_create("douane-inventory", os.MFD_CLOEXEC)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(msgspec.json.encode(record.document) + b"\n")
+    plan = Plan(plugins=(spec,), digests=(), received_digests=())
+    source = FileSource(fd, "the inventory")
+    report = inspect_image(plan, DeclaredImage(), source, sink, options, complete=False)
+    verdict = report.verdicts[0]
+    if verdict.code == DAMAGED:
+        raise _none(record.image, verdict.message or DAMAGED)
+    if verdict.outcome != "accepted" or (report.outcome != "accepted" and report.code != EMPTY):
+        message = report.message or "the inventory could not be read"
+        raise NotShown(message, code=report.code, exit_code=EXIT_CODES[report.outcome])
+    return unread_parts(verdict)
+
+
+def _none(image: str, problem: str) -> NoInventory:
+    return NoInventory(f"the image {image} has no bill of materials from its import: {problem}")
