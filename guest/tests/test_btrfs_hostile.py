@@ -99,8 +99,9 @@ class FakeItems:
     def items(self, first, last):
         return ((key, data) for key, data in self._items if first <= key <= last)
 
-    def values(self, first, last):
-        yield [data for _, data in self.items(first, last)]
+    def typed(self, first, last):
+        listed = list(self.items(first, last))
+        yield [key[1] for key, _ in listed], [data for _, data in listed]
 
     def floor(self, key):
         return max((item[0] for item in self._items if item[0] <= key), default=(0, 0, 0))

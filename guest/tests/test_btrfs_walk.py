@@ -32,9 +32,11 @@ class ListedItems:
     def items(self, first: Key, last: Key):
         return ((key, self.listed[key]) for key in sorted(self.listed) if first <= key <= last)
 
-    def values(self, first: Key, last: Key):
-        datas = [data for _, data in self.items(first, last)]
-        yield from (datas[start : start + 2] for start in range(0, len(datas) + 1, 2))
+    def typed(self, first: Key, last: Key):
+        listed = list(self.items(first, last))
+        for start in range(0, len(listed) + 1, 2):
+            part = listed[start : start + 2]
+            yield [key[1] for key, _ in part], [data for _, data in part]
 
 
 def entry(number: int, name: bytes, *, kind: int = INODE_ITEM, transaction: int = 7, flags: int = 1) -> bytes:
@@ -86,6 +88,15 @@ def test_a_plain_folder_is_looked_at_as_a_whole():
     }
     plain = [(b"%d" % number, 300 + number, False) for number in range(9)]
     assert plain_names(ListedItems(items | listed), FOLDER, Budget()) == plain
+
+
+def test_a_name_that_is_hashed_twice_in_place_of_another_is_found():
+    doubled = {(FOLDER, DIR_ITEM, 900 + number): entry(300, b"a") for number in range(2)}
+    listed = {(FOLDER, DIR_INDEX, 2 + number): entry(300 + number, b"ab"[number : number + 1]) for number in range(2)}
+    tree = ListedItems(doubled | listed)
+    assert plain_names(tree, FOLDER, Budget()) is None
+    with pytest.raises(Broken, match="differ"):
+        list(names(tree, FOLDER, Budget()))
 
 
 @pytest.mark.parametrize("name", ["subvolumes", "log-everything", "zstd"])

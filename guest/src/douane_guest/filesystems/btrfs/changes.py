@@ -13,7 +13,7 @@ from .directory import entries_of, name_hash
 from .extents import INLINE, parse_extent
 from .inode import INODE, NAMED
 from .keys import DIR_INDEX, DIR_ITEM, EXTENT_DATA, INODE_EXTREF, INODE_ITEM, INODE_REF, LAST, Key
-from .tree import Item, Tree
+from .tree import Item, Tree, Typed
 
 _MAX_BYTES = 16 << 20
 """Of all items in memory, each counted with `_ITEM_BYTES` for its objects."""
@@ -71,12 +71,13 @@ class ChangedTree:
         for key in keys[bisect_left(keys, first) : bisect_right(keys, last)]:
             yield key, items[key]
 
-    def values(self, first: Key, last: Key) -> Iterator[list[bytes]]:
+    def typed(self, first: Key, last: Key) -> Iterator[Typed]:
         """See `tree.Items`."""
         if first[0] not in self._objects:
-            yield from self._base.values(first, last)
+            yield from self._base.typed(first, last)
         else:
-            yield [item for _, item in self.items(first, last)]
+            items = list(self.items(first, last))
+            yield [key[1] for key, _ in items], [item for _, item in items]
 
     def find_all(self, keys: list[Key]) -> list[bytes | None]:
         """See `tree.Items`."""

@@ -56,16 +56,20 @@ def names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
 def plain_names(items: Items, number: int, budget: Budget) -> list[Name] | None:
     """The names of a folder as most are: not too large, with items that are the same under both keys, and without
     subvolumes. None for any other, and for one that is damaged: `compared_names` says what is wrong."""
-    hashed: list[bytes] = []
-    listed: list[bytes] = []
-    for kind, datas in ((DIR_ITEM, hashed), (DIR_INDEX, listed)):
-        for part in items.values((number, kind, 0), (number, kind, LAST)):
-            datas += [item[:_TRANSACTION] + item[_TRANSACTION + 8 :] for item in part]
-            if len(datas) > _PLAIN:
-                return None
-    budget.step(len(hashed))
+    kinds: list[int] = []
+    datas: list[bytes] = []
+    for types, part in items.typed((number, DIR_ITEM, 0), (number, DIR_INDEX, LAST)):
+        kinds += types
+        datas += [item[:_TRANSACTION] + item[_TRANSACTION + 8 :] for item in part]
+        if len(datas) > 2 * _PLAIN:
+            return None
+    count = len(datas) // 2
+    budget.step(count)
+    if kinds != [DIR_ITEM] * count + [DIR_INDEX] * count:
+        return None
+    listed = datas[count:]
     entries = set(listed)
-    if not len(hashed) == len(listed) == len(entries) or not entries.issuperset(hashed):
+    if len(entries) != count or set(datas[:count]) != entries:
         return None
     unpack = _PLAIN_ENTRY.unpack_from
     names: list[Name] = []

@@ -6,7 +6,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import islice
-from operator import lt
+from operator import add, lt
 from typing import NamedTuple
 
 from douane_guest.budget import Budget
@@ -99,16 +99,11 @@ def parse(data: bytes, count: int, level: int, address: int) -> Node:
         return Node(items, b"", address)
     # Items fill a leaf from its end on, without gaps: the kernel's tree checker refuses all else. So equal keys, of
     # which the second one would begin before the first, do not ascend either, unless their items are empty.
-    end = len(data) - HEADER.size
-    has_empty = False
-    for _, _, _, offset, size in items:
-        if offset + size != end:
-            raise Broken(f"the items of the leaf at the logical address {address} overlap, or leave gaps")
-        has_empty = has_empty or not size
-        end = offset
-    if end < count * item_size:
+    _, _, _, offsets, sizes = zip(*items, strict=True)
+    ends = (len(data) - HEADER.size, *offsets[:-1])
+    if tuple(map(add, offsets, sizes)) != ends or offsets[-1] < count * item_size:
         raise Broken(f"the items of the leaf at the logical address {address} overlap, or leave gaps")
-    if has_empty or sorted(items) != items:  # A sort compares what is in order in half of the time.
+    if 0 in sizes or sorted(items) != items:  # A sort compares what is in order in half of the time.
         _check_order(items, address)
     return Node(items, data, address)
 

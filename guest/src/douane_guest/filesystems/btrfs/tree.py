@@ -24,6 +24,10 @@ Item = tuple[Key, bytes]
 """A plain tuple: a walk makes hundreds of thousands."""
 
 
+Typed = tuple[list[int], list[bytes]]
+"""Types of items, and their data."""
+
+
 Branch = tuple[Node, int, Key, Key]
 """A node on the way to a leaf, its level, and the range of keys that are looked for in it, without the last one."""
 
@@ -37,8 +41,8 @@ class Items(Protocol):
     def items(self, first: Key, last: Key) -> Iterator[Item]:
         """The items from `first` to `last`, both included, ascending."""
 
-    def values(self, first: Key, last: Key) -> Iterator[list[bytes]]:
-        """The data of the same items, some at a time."""
+    def typed(self, first: Key, last: Key) -> Iterator[Typed]:
+        """The types and the data of the same items, some at a time."""
 
     def find_all(self, keys: list[Key]) -> list[bytes | None]:
         """The same as `find` for each of many keys, which ascend."""
@@ -112,14 +116,16 @@ class Tree:
                 return
             position = high
 
-    def values(self, first: Key, last: Key) -> Iterator[list[bytes]]:
+    def typed(self, first: Key, last: Key) -> Iterator[Typed]:
         """See :class:`Items`."""
         position = first
         while True:
             node = self.leaf(position)
             high, data = self._path[-1][3], node.data
             start, stop = bisect_left(node.items, position), _after(node.items, last)
-            yield [data[offset + _BEGIN : offset + _BEGIN + size] for _, _, _, offset, size in node.items[start:stop]]
+            part = node.items[start:stop]
+            datas = [data[offset + _BEGIN : offset + _BEGIN + size] for _, _, _, offset, size in part]
+            yield [item[1] for item in part], datas
             if high > last or high == _END:
                 return
             position = high
@@ -134,11 +140,13 @@ class Tree:
                 node = self.leaf(key)
                 items, data, high, index = node.items, node.data, self._path[-1][3], 0
             index = bisect_left(items, key, index)
-            if index < len(items) and items[index][:3] == key:
-                begin, size = items[index][3] + _BEGIN, items[index][4]
-                datas.append(data[begin : begin + size])
-            else:
-                datas.append(None)
+            if index < len(items):
+                number, kind, place, offset, size = items[index]
+                if number == key[0] and kind == key[1] and place == key[2]:
+                    begin = offset + _BEGIN
+                    datas.append(data[begin : begin + size])
+                    continue
+            datas.append(None)
         return datas
 
     def floor(self, key: Key) -> Key:
