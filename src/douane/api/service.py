@@ -99,6 +99,9 @@ class Service:
         self.io = Pool()
         """For the bytes of images: a slow store does not hold up the others."""
 
+        self.bills = Pool(threads=1, waiting=32)
+        """For bills of materials, each of which takes a sandbox."""
+
         self.downloads = Downloads()
         self.draining = Event()
         """Set when the process is about to end: load balancers send new requests elsewhere."""
@@ -126,7 +129,7 @@ class Service:
 
     def close(self) -> None:
         """Wait for the calls that run, and close the catalog. Idempotent."""
-        for pool in (self.pool, self.uploading, self.io):
+        for pool in (self.pool, self.uploading, self.io, self.bills):
             pool.close()
         self.catalog.close()
 

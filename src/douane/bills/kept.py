@@ -23,7 +23,7 @@ from douane.stream.sink import TempSink
 from douane.units import MiB
 
 from .unread import UnreadParts, unread_parts
-from .writer import Bill, write_bill
+from .writer import Bill, stored_name, write_bill
 
 INSPECTORS = ("packages",)
 NAME = "inventory"
@@ -37,7 +37,7 @@ EMPTY = "empty"
 """Codes of the run: the inventory is none, and no component was written, which is no failure."""
 
 MAX_COMPONENTS = 64 * MiB
-"""Bytes of the components; 7,000 packages of Debian have 3 MiB."""
+"""Bytes of the components; 7,000 packages of Debian have 2.7 MiB."""
 
 
 class InventoryRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,16 +87,16 @@ def _report_of(task: Task, image: Image) -> Report | None:
 
 
 def write_kept_bill(
-    record: InventoryRecord, name: str, output: TextIO, options: RunOptions, *, timestamp: bool = False
+    record: InventoryRecord, output: TextIO, options: RunOptions, *, timestamp: bool = False
 ) -> UnreadParts:
-    """Write the bill of an inventory; `name` is that of the image in it. What the import could not read.
+    """Write the bill of an inventory. What the import could not read.
 
     Raises NoInventory if the inventory is damaged, DouaneError if the sandbox fails; nothing has been written then.
     """
     with contextlib.closing(TempSink("as components of the bill")) as sink:
         unread = _unpack(record, sink, options)
         bill = Bill(
-            name=name,
+            name=stored_name(record.image),
             sha256=record.sha256,
             unread=unread.count,
             transforms=(),

@@ -14,6 +14,7 @@ import msgspec
 from douane import __version__
 from douane.errors import SandboxError
 
+MEDIA_TYPE = "application/vnd.cyclonedx+json; version=1.6"
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 
 
@@ -89,6 +90,11 @@ def write_bill(bill: Bill, lines: Iterable[bytes], output: TextIO) -> None:
     aggregate = "incomplete" if bill.unread else "unknown"
     compositions = [{"aggregate": aggregate, "assemblies": ["image"]}]
     output.write(f'\n ],\n "compositions": {json.dumps(compositions)}\n}}\n')
+
+
+def stored_name(image_id: str) -> str:
+    """What an image in the store is called, which has no file of its own."""
+    return f"the image {image_id}"
 
 
 def serial_number(sha256: str) -> str:

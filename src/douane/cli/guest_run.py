@@ -18,7 +18,6 @@ from .output import say
 
 if TYPE_CHECKING:
     from douane.bills.unread import UnreadParts
-    from douane.catalog import Image
     from douane.engine import Plan
     from douane.report import Report, Verdict
     from douane.stream.sink import Sink
@@ -80,6 +79,7 @@ def opened(ctx: click.Context, image: str, home: str | None) -> Iterator[Opener]
     if image == "-" or "/" in image or os.path.lexists(image) or not os.path.isdir(folder):
         yield Opener(image, "standard input" if image == "-" else image, lambda: open_source(image))
         return
+    from douane.bills.writer import stored_name
     from douane.stream.stored_source import source_of
 
     from .store_context import find_image, open_home
@@ -89,14 +89,9 @@ def opened(ctx: click.Context, image: str, home: str | None) -> Iterator[Opener]
             stored = find_image(store_home, image)
         except PlanError as error:
             raise PlanError(f"there is no file {image}; and as an image in the store: {error}") from error
-        name = stored_name(stored)
+        name = stored_name(stored.id)
         source = store_home.store.open
         yield Opener(image, name, lambda: source_of(source(stored.id), name), stored.digests.get("sha256"))
-
-
-def stored_name(image: Image) -> str:
-    """What an image in the store is called, which has no file of its own."""
-    return f"the image {image.id}"
 
 
 def show(

@@ -70,7 +70,7 @@ def _from_import(ctx: click.Context, image: str, timestamp: bool, view: ViewOpti
     from douane.bills.kept import kept_inventory, write_kept_bill
     from douane.engine import Plan
 
-    from .guest_run import end, stored_name
+    from .guest_run import end
     from .options import run_options, run_tier
     from .store_context import find_image, open_home
 
@@ -78,6 +78,6 @@ def _from_import(ctx: click.Context, image: str, timestamp: bool, view: ViewOpti
         stored = find_image(store_home, image)
         record = kept_inventory(stored, store_home.catalog.accepted_tasks([stored.id]).get(stored.id, []))
     options = run_options(run_tier(Plan(plugins=()), view.sandbox), view.verbose, None)
-    unread = write_kept_bill(record, stored_name(stored), sys.stdout, options, timestamp=timestamp)
+    unread = write_kept_bill(record, sys.stdout, options, timestamp=timestamp)
     sys.stdout.flush()
     end(ctx, unread)

@@ -65,5 +65,5 @@ def test_a_hostile_list_is_no_bill(packed: str) -> None:
     record = InventoryRecord(image="i", task="t", sha256="0" * 64, document={"packages": 1, "zlib": packed})
     output = io.StringIO()
     with pytest.raises(NoInventory, match="no bill of materials"):
-        write_kept_bill(record, "i", output, RunOptions())
+        write_kept_bill(record, output, RunOptions())
     assert not output.getvalue()

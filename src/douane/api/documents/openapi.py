@@ -11,7 +11,7 @@ from douane import __version__
 from douane.api.requests.bounds import NAME
 from douane.api.requests.image_fields import READ_ONLY, ImageRules
 
-from .openapi_operations import BYTES, JSON, OPERATIONS, SCHEMA_NAMES, UUID, Operation
+from .openapi_operations import BILL, BYTES, JSON, OPERATIONS, SCHEMA_NAMES, UUID, Operation
 from .schemas import image_schema, member_schema, task_schema
 
 Route = tuple[str, type, str]
@@ -23,6 +23,8 @@ PAGES_PREFIX = "/ui"
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _UUIDS = frozenset({"image_id", "task_id", "upload_id"})
+_MEDIA_TYPES = {"bytes": BYTES, "bill": BILL}
+_DESCRIPTIONS = {"bytes": "The bytes.", "bill": "A bill of materials in CycloneDX 1.6."}
 _HYPER = ("name", "links")
 """Members of the schemas for clients that are no JSON Schema of today."""
 
@@ -111,9 +113,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _responses(operation: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, schema in operation.answers.items():
-        answer: dict[str, Any] = {"description": "The bytes." if schema == "bytes" else schema or "Done."}
+        answer: dict[str, Any] = {"description": _DESCRIPTIONS.get(schema, schema or "Done.")}
         if schema:
-            answer["content"] = {BYTES: {}} if schema == "bytes" else _json(schema)
+            answer["content"] = {_MEDIA_TYPES[schema]: {}} if schema in _MEDIA_TYPES else _json(schema)
         responses[str(status)] = answer
     return {**responses, "default": {"$ref": "#/components/responses/Error"}}
 

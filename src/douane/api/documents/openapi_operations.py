@@ -21,6 +21,7 @@ Schema = Mapping[str, Any]
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
+BILL = "application/vnd.cyclonedx+json"
 V21_PATCH = "application/openstack-images-v2.1-json-patch"
 V20_PATCH = "application/openstack-images-v2.0-json-patch"
 
@@ -29,7 +30,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path."""
 
     answers: Mapping[int, str] = {}
-    """The component schema of each status without an error; an empty name is an empty body, ``bytes`` is an image."""
+    """The component schema of each status without an error; an empty name is an empty body, ``bytes`` is an image,
+    ``bill`` a bill of materials."""
 
     bodies: Mapping[str, Schema] = {}
     """Schemas of the body, by its media type."""
@@ -233,6 +235,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "DELETE": Operation(answers={204: ""}),
     },
     "/v2/images/{image_id}/tasks": _get("Tasks", query=_PAGES_OF_TASKS),
+    "/v2/images/{image_id}/sbom": _get("bill"),
     "/v2/images/{image_id}/locations": {
         "GET": Operation(answers={200: "Locations"}),
         "POST": Operation(answers={202: ""}, bodies={JSON: LOCATION}),

@@ -4,6 +4,7 @@ Paths are those of version 2 of the Image API; other prefixes (``/v2.7``) lead t
 """
 
 from .base import Route
+from .bill import Sbom
 from .copies import Copy
 from .health import Healthcheck
 from .image_file import ImageFile
@@ -42,6 +43,7 @@ ROUTES = (
     Route("/v2/images/{image_id}/members", Members, "list the members of an image, and share it"),
     Route("/v2/images/{image_id}/members/{member}", Member, "read, answer and remove a membership"),
     Route("/v2/images/{image_id}/tasks", ImageTasks, "the import tasks of an image"),
+    Route("/v2/images/{image_id}/sbom", Sbom, "the bill of materials that the import of an image kept"),
     Route("/v2/images/{image_id}/locations", Locations, "where the bytes are, for services"),
     Route("/v2/tasks", Tasks, "all import tasks, for administrators"),
     Route("/v2/tasks/{task_id}", Task, "an import task, for administrators"),
