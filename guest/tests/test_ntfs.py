@@ -49,14 +49,14 @@ def comparable(facts: dict[bytes, Facts], changed_later: tuple[bytes, ...] = ())
 def test_every_file_is_read(image, tmp_path):
     compact_tree(tmp_path / "tree")
     system = opened(image)
-    seen = listing(system)
+    entries = listing(system)
     late = (b"", b"folder", b"one")
-    both = {path: fact for path, fact in seen.items() if path not in PLAIN_ONLY and path != b"wof"}
+    both = {path: fact for path, fact in entries.items() if path not in PLAIN_ONLY and path != b"wof"}
     assert comparable(both, late) == comparable(truth(tmp_path / "tree"), late)
     for path, (kind, expected) in PLAIN_ONLY.items():
-        assert seen[path].kind == kind
-        shown = seen[path].target if kind == LINK else seen[path].sha256
-        assert shown == (hashlib.sha256(expected).hexdigest() if kind == FILE else expected)
+        assert entries[path].kind == kind
+        content = entries[path].target if kind == LINK else entries[path].sha256
+        assert content == (hashlib.sha256(expected).hexdigest() if kind == FILE else expected)
 
 
 def test_every_compressed_file_is_read(compressed, tmp_path, monkeypatch):
@@ -74,11 +74,11 @@ def test_a_compressed_file_is_read_from_any_place_on(compressed, name):
     system = opened(compressed)
     node, content = named(system, name), read(system, name)
     for start in (0, 4095, 65_536, 200_000, node.size - 1, node.size):
-        shown = bytearray(node.size)
+        rest = bytearray(node.size)
         for offset, piece in system.chunks(node, start):
             assert offset + len(piece) > start
-            shown[offset : offset + len(piece)] = piece
-        assert shown[start:] == content[start:]
+            rest[offset : offset + len(piece)] = piece
+        assert rest[start:] == content[start:]
 
 
 @pytest.mark.parametrize("cluster", [512, 1024, 4096, 65_536, 2 << 20])
@@ -92,17 +92,17 @@ def test_every_size_of_clusters_is_read(tmp_path, cluster):
     copy(image, "small", b"a stream", "-N", "of it")
     system = opened(image.read_bytes())
     assert {name: read(system, name) for name in refs(system)} == files | {b"small:of it": b"a stream"}
-    shown = run("blkid", "-p", "-o", "export", image).decode().splitlines()
+    names = run("blkid", "-p", "-o", "export", image).decode().splitlines()
     assert (system.name, system.label, system.clean, system.unread) == ("ntfs", "A LABEL", True, [])
-    assert {f"UUID={system.uuid}", "TYPE=ntfs"} <= set(shown)
+    assert {f"UUID={system.uuid}", "TYPE=ntfs"} <= set(names)
 
 
 def test_what_is_not_on_the_disk_of_the_guest_is_left_out(image):
     """The volume's own files, and names for DOS alone."""
-    shown = set(refs(opened(image)))
-    assert not {name for name in shown if name.startswith(b"$")}
-    assert b"GRUSS~1" not in shown
-    assert "Grüße, 世界".encode() in shown
+    names = set(refs(opened(image)))
+    assert not {name for name in names if name.startswith(b"$")}
+    assert b"GRUSS~1" not in names
+    assert "Grüße, 世界".encode() in names
 
 
 def test_links_devices_and_extended_attributes_are_shown(image):

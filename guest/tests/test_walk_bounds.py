@@ -79,10 +79,10 @@ def test_what_was_seen_is_known_again(numbers: list[int]) -> None:
     limits = seen_module.MAX_RECENT, seen_module.MAX_ARRAYS
     seen_module.MAX_RECENT, seen_module.MAX_ARRAYS = 3, 2
     try:
-        seen, known = Seen(), set[int]()
+        objects, added = Seen(), set[int]()
         for number in numbers:
-            assert seen.add(number) == (number not in known)
-            known.add(number)
+            assert objects.add(number) == (number not in added)
+            added.add(number)
     finally:
         seen_module.MAX_RECENT, seen_module.MAX_ARRAYS = limits
 
@@ -104,11 +104,11 @@ def test_several_things_are_added_at_once_or_not_at_all(groups: list[list[int]])
     limits = seen_module.MAX_RECENT, seen_module.MAX_ARRAYS
     seen_module.MAX_RECENT, seen_module.MAX_ARRAYS = 3, 2
     try:
-        seen, known = Seen(), set[int]()
+        objects, added = Seen(), set[int]()
         for group in groups:
-            is_new = len(set(group)) == len(group) and known.isdisjoint(group)
-            assert seen.add_all(group) == is_new
-            known |= set(group) if is_new else set()
+            is_new = len(set(group)) == len(group) and added.isdisjoint(group)
+            assert objects.add_all(group) == is_new
+            added |= set(group) if is_new else set()
     finally:
         seen_module.MAX_RECENT, seen_module.MAX_ARRAYS = limits
 

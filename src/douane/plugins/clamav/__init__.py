@@ -75,9 +75,9 @@ class ClamAv(Inspector):
                 'grant the configuration of clamd, which has its limits: conf = "file:/etc/clamav/clamd.conf"'
             ) from None
         try:
-            self.known = _digests(self.grant("known"))
+            self.clean_digests = _digests(self.grant("known"))
         except LookupError:
-            self.known = frozenset()
+            self.clean_digests = frozenset()
 
     def inspect(self, image: Image) -> dict[str, str | int]:
         """Return the properties. Raises Reject, Incomplete, Defer."""
@@ -105,7 +105,7 @@ class _Scan:
         """Of the probes, by number: the setting, and how the answer begins."""
 
         self._digests: set[str] = set()
-        self._files = self._scanned = self._known = 0
+        self._files = self._scanned = self._clean = 0
 
     def run(self) -> dict[str, str | int]:
         """See `ClamAv.inspect`."""
@@ -120,7 +120,7 @@ class _Scan:
                 self._look_at(file)
         self._session.finish()
         self._judgement.gaps(self._image.unread)
-        counts: dict[str, str | int] = {"files": self._files, "scanned": self._scanned, "known": self._known}
+        counts: dict[str, str | int] = {"files": self._files, "scanned": self._scanned, "known": self._clean}
         return self._judgement.answer({**counts, "engine": engine[:200]})
 
     def _check_age(self, engine: str) -> None:
@@ -138,8 +138,8 @@ class _Scan:
         limit = self._plugin.limits.file_bytes
         if file.size > limit:
             why = f"it has {file.size} bytes, and the virus scanner scans {limit}"
-            if file.digest in self._plugin.known:
-                self._known += 1
+            if file.digest in self._plugin.clean_digests:
+                self._clean += 1
             else:
                 self._judgement.gap("clamav-too-large", place, why)
             return
@@ -161,8 +161,8 @@ class _Scan:
             self._send(place, [data])  # what there is of it
             raise
         digest = file.digest
-        if digest is not None and digest in self._plugin.known:
-            self._known += 1
+        if digest is not None and digest in self._plugin.clean_digests:
+            self._clean += 1
         elif digest is None or digest not in self._digests:
             self._remember(digest)
             self._send(place, [data])

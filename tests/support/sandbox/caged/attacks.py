@@ -51,10 +51,10 @@ def visible(path):
     return os.path.lexists(path)
 
 
-def _changed(before, attempt, now):
+def _changed(state, attempt, now):
     """Raise OSError if the attempt succeeds without effect."""
     attempt()
-    if now() == before:
+    if now() == state:
         raise PermissionError(1, "nothing was changed")
 
 
@@ -155,18 +155,18 @@ def _address(text):
 
 def connect_path(text, fd=None):
     """Connect a new socket, or the descriptor `fd`, to a path, as a C library does."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         address = _address(text)
-        _checked(libc.connect(made.fileno() if fd is None else fd, address, len(address)))
+        _checked(libc.connect(client.fileno() if fd is None else fd, address, len(address)))
         return "connected"
 
 
 def shout_at(text, message):
     """Connect to a path with the interpreter's own socket, send, and return the answer."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
-        made.connect(text)
-        made.sendall(message.encode())
-        return made.recv(100).decode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(text)
+        client.sendall(message.encode())
+        return client.recv(100).decode()
 
 
 def keeps_flags(text):
@@ -175,19 +175,19 @@ def keeps_flags(text):
 
     flags = []
     for blocking in (True, False):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
-            made.setblocking(blocking)
-            os.set_inheritable(made.fileno(), blocking)
-            before = fcntl.fcntl(made, fcntl.F_GETFL), fcntl.fcntl(made, fcntl.F_GETFD)
-            made.connect(text)
-            flags.append(before == (fcntl.fcntl(made, fcntl.F_GETFL), fcntl.fcntl(made, fcntl.F_GETFD)))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.setblocking(blocking)
+            os.set_inheritable(client.fileno(), blocking)
+            flags_at_first = fcntl.fcntl(client, fcntl.F_GETFL), fcntl.fcntl(client, fcntl.F_GETFD)
+            client.connect(text)
+            flags.append(flags_at_first == (fcntl.fcntl(client, fcntl.F_GETFL), fcntl.fcntl(client, fcntl.F_GETFD)))
     return flags
 
 
 def connect_memory(address, length):
     """Connect to an address that is not in this process's memory."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
-        _checked(libc.connect(made.fileno(), ctypes.c_void_p(address), length))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        _checked(libc.connect(client.fileno(), ctypes.c_void_p(address), length))
 
 
 def connect_racing(allowed, forbidden, count):
@@ -204,29 +204,29 @@ def connect_racing(allowed, forbidden, count):
     thread.start()
     worked = 0
     for _ in range(count):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
-            worked += libc.connect(made.fileno(), room, len(room)) == 0
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            worked += libc.connect(client.fileno(), room, len(room)) == 0
     ended.set()
     thread.join()
     return worked
 
 
 def listen_at(text):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
-        made.bind(text)
-        made.listen()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.bind(text)
+        client.listen()
 
 
 def send_unconnected(text):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
-        made.sendto(b"x", text)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.sendto(b"x", text)
 
 
 def send_descriptor(text):
     """Send a descriptor over a connection to a path."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
-        made.connect(text)
-        socket.send_fds(made, [b"x"], [0])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(text)
+        socket.send_fds(client, [b"x"], [0])
 
 
 def reconnect(fd, port):
@@ -653,9 +653,9 @@ def put_file(name, size):
     """Write a file in TMPDIR; return its length."""
     path = os.path.join(os.environ["TMPDIR"], name)
     with open(path, "wb", buffering=0) as file:
-        left = size
-        while left:
-            left -= file.write(bytes(min(left, 1 << 16)))
+        room = size
+        while room:
+            room -= file.write(bytes(min(room, 1 << 16)))
     return os.path.getsize(path)
 
 
