@@ -106,10 +106,13 @@ def check_level(described: Described) -> Unusable | None:
     )
 
 
-def judge_failure(failed: Failed, phase: Phase, unloaded: str, advice: str = "") -> Unusable | Failure:
+def judge_failure(
+    failed: Failed, phase: Phase, unloaded: str, advice: str = "", *, is_builtin: bool = False
+) -> Unusable | Failure:
     """Attribute the exception in a FAILED frame to the configuration or to the plugin.
 
-    `unloaded` is the message for code that cannot be loaded; `advice` is for the operator, after the exception.
+    `unloaded` is the message for code that cannot be loaded; `advice` is for the operator, after the exception. A
+    plugin that `is_builtin` says in a sentence what is wrong with its settings: a traceback through Douane is no help.
     """
     kind, message = clean(failed.kind, 100), not_advice(clean(failed.message))
     at_load = phase is Phase.LOADING or failed.stage == "load"
@@ -120,7 +123,7 @@ def judge_failure(failed: Failed, phase: Phase, unloaded: str, advice: str = "")
         said = f"{message}. {advice}" if advice else message
         if at_load:
             return Unusable(f"{unloaded}: {kind}: {said}", trace)
-        return Unusable(f"its configuration is refused: {said}", trace)
+        return Unusable(f"its configuration is refused: {said}", None if is_builtin else trace)
     trace = with_advice(failed.trace or f"{kind}: {message}", advice)
     if kind == "MemoryError":
         return Failure("failed", "plugin-memory", "ran out of its memory", trace)

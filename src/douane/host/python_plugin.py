@@ -9,6 +9,7 @@ import msgspec
 
 from douane import sandbox
 from douane.errors import GrantUnavailable, PlanError
+from douane.plan.builtin import BUILT_IN
 from douane.plan.code import ExecProgram
 from douane.plan.resolve import ResolvedPlugin
 from douane.plan.source_scan import kind_of
@@ -180,7 +181,8 @@ class PythonPlugin(SandboxedPlugin):
 
     def _on_failed(self, failed: messages.Failed) -> None:
         advice = advise(failed.cause, self._view())
-        judged = judge_failure(failed, self._conversation.phase, self.UNLOADED, advice)
+        is_builtin = self.spec.use in BUILT_IN
+        judged = judge_failure(failed, self._conversation.phase, self.UNLOADED, advice, is_builtin=is_builtin)
         if isinstance(judged, Unusable):
             self._cannot_be_used(judged)
         else:

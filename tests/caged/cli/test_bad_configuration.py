@@ -49,6 +49,15 @@ CONFIGURATIONS = {
 }
 
 
+def test_a_wrong_setting_of_a_built_in_plugin_is_one_sentence(douane: Program, qcow2: Path) -> None:
+    result = douane.run("check", qcow2, "--plugin", "limits", "--set", "limits.max_size=much")
+    assert (result.code, result.text) == (2, "")
+    assert result.stderr.startswith(
+        "douane: plugin 'limits' (limits): its configuration is refused: 'max_size' is a size"
+    )
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_a_wrong_configuration_is_told(
     douane: Program, qcow2: Path, write: Callable[[str, str], Path], name: str

@@ -115,6 +115,7 @@ def test_a_process_that_serves_several_images_compiles_the_same_rules_once() -> 
     ("rules", "config", "words"),
     [
         ("rule {", {}, "do not compile"),
+        ("rule x { condition: gone }", {}, r"unknown identifier `gone` \(.*:1:21\)$"),
         (b"\xff\xfe", {}, "not UTF-8"),
         (b"YARA-X broken", {}, "compiled rules cannot be loaded"),
         (RULES, {"severity": "deny"}, "severity"),

@@ -79,7 +79,14 @@ def _add(yara_x: Any, compiler: Any, name: str, data: bytes) -> None:
     except UnicodeDecodeError as error:
         raise ValueError(f"the rules in {name} are not UTF-8: {error}") from None
     except yara_x.CompileError as error:
-        raise ValueError(f"the rules in {name} do not compile: {error}") from None
+        raise ValueError(f"the rules in {name} do not compile: {_in_a_line(str(error))}") from None
+
+
+def _in_a_line(report: str) -> str:
+    """What is wrong, and where, of a report that draws the rule below: ``error[E009]: ...``, then ``--> FILE:1:2``."""
+    what, _, drawn = report.partition("\n")
+    place = drawn.strip().removeprefix("--> ").split("\n")[0]
+    return f"{what} ({place})" if place else what
 
 
 def _deserialized(yara_x: Any, data: bytes) -> Any:
