@@ -35,7 +35,8 @@ def records_of(path: Path, **settings: int) -> tuple[list[tuple[int, Any]], Any]
     plugin, kept = GuestFiles(**settings), Kept()
     plugin._douane = kept  # type: ignore[assignment]
     with path.open("rb") as file:
-        output = b"".join(bytes(part) for part in plugin.transform(SimpleNamespace(file=file)))  # type: ignore[arg-type]
+        image = SimpleNamespace(file=file, disk_format=None)
+        output = b"".join(bytes(part) for part in plugin.transform(image))  # type: ignore[arg-type]
     source = io.BytesIO(output)
     reader = RecordReader(lambda: memoryview(source.read(100_000)) if source.tell() < len(output) else None)
     records = []
