@@ -61,9 +61,9 @@ class Rescan:
         self._options = options
         probed = probe(plan, tier=options.tier, emit=options.run.emit)
         names = {spec.name for spec in plan.plugins}  # without the format inspectors that follow transforms
-        inspectors = [each for each in probed.plugins if not each.is_transform and each.spec.name in names]
+        inspectors = [plugin for plugin in probed.plugins if not plugin.is_transform and plugin.spec.name in names]
         self._inspectors = [inspector_of(process) for process in inspectors]
-        self._transforms = any(each.is_transform for each in probed.plugins)
+        self._transforms = any(plugin.is_transform for plugin in probed.plugins)
         if not self._inspectors:
             raise PlanError("the plan has no inspector, so there is nothing to judge stored images by")
         self._again = usable(self._inspectors, options.again)
@@ -82,13 +82,13 @@ class Rescan:
         judging = [self._begin(entry) for entry in page]
         self._judge_by_documents(judging)
         self._state.commit()
-        unread = [each for each in judging if not each.todo.bytes]
-        for each in unread:
-            self._end(each)
+        unread = [judged for judged in judging if not judged.todo.bytes]
+        for judged in unread:
+            self._end(judged)
         self._state.commit()
-        for each, read in self._reads([each for each in judging if each.todo.bytes]):
-            self._take(each, read)
-            self._end(each)
+        for judged, read in self._reads([judged for judged in judging if judged.todo.bytes]):
+            self._take(judged, read)
+            self._end(judged)
             self._state.commit()
 
     def _begin(self, entry: Entry) -> _Judging:
@@ -110,27 +110,27 @@ class Rescan:
     def _inspectors_of(self, entry: Entry) -> list[Inspector]:
         """Of a copy for one store, the inspectors of what its transform has made."""
         if entry.variant_of is None:
-            return [each for each in self._inspectors if not each.spec.stores]
+            return [inspector for inspector in self._inspectors if not inspector.spec.stores]
         names = {spec.name for spec in self._plan.for_variant(entry.variant_of).plugins}
-        return [each for each in self._inspectors if each.name in names]
+        return [inspector for inspector in self._inspectors if inspector.name in names]
 
     def _judge_by_documents(self, judging: Sequence[_Judging]) -> None:
         for inspector in self._inspectors:
-            asked = {each.entry.key: each for each in judging if inspector in each.todo.documents}
-            if not asked:
+            pending = {judged.entry.key: judged for judged in judging if inspector in judged.todo.documents}
+            if not pending:
                 continue
-            records = {key: each.todo.records[inspector.name] for key, each in asked.items()}
+            records = {key: judged.todo.records[inspector.name] for key, judged in pending.items()}
             verdicts = judge_again(self._plan, inspector, self._again[inspector.spec.use], records, self._options.run)
-            for key, each in asked.items():
+            for key, judged in pending.items():
                 if key in verdicts:
-                    self._keep(each, inspector, verdicts[key])
-                    each.documents_used = True
+                    self._keep(judged, inspector, verdicts[key])
+                    judged.documents_used = True
                 else:
-                    each.todo.bytes.append(inspector)
+                    judged.todo.bytes.append(inspector)
 
     def _reads(self, judging: Sequence[_Judging]) -> Iterator[tuple[_Judging, Read]]:
         if self._options.jobs == 1:  # in this thread, which a signal can interrupt
-            yield from ((each, self._read(each, self._options.run)) for each in judging)
+            yield from ((judged, self._read(judged, self._options.run)) for judged in judging)
             return
         stopped = threading.Event()
 
@@ -140,7 +140,7 @@ class Rescan:
 
         options = msgspec.structs.replace(self._options.run, progress=check)
         with ThreadPoolExecutor(self._options.jobs) as threads:
-            futures = {threads.submit(self._read, each, options): each for each in judging}
+            futures = {threads.submit(self._read, judged, options): judged for judged in judging}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
@@ -161,7 +161,7 @@ class Rescan:
         judging.read = True
         judging.failure = read.failure
         self.summary.bytes_read += read.bytes_read
-        inspectors = {each.name: each for each in judging.todo.bytes}
+        inspectors = {inspector.name: inspector for inspector in judging.todo.bytes}
         for name in inspectors:
             judging.todo.records.pop(name, None)
         for verdict in read.verdicts:
@@ -188,9 +188,9 @@ class Rescan:
         entry, records = judging.entry, judging.todo.records
         # Among the records are verdicts by earlier rules, which say nothing today.
         standing = {
-            each.name: records[each.name].verdict
-            for each in judging.inspectors
-            if each.name in records and records[each.name].fingerprint == each.fingerprint
+            inspector.name: records[inspector.name].verdict
+            for inspector in judging.inspectors
+            if inspector.name in records and records[inspector.name].fingerprint == inspector.fingerprint
         }
         for inspector in judging.inspectors:
             if inspector.reads == "findings" and judging.failure is None:

@@ -81,13 +81,15 @@ class InventoryJudge:
         severity: str = settings.end_of_life
         if days < settings.end_of_life_margin:
             code = END_OF_LIFE
-            said = f"has had no security updates since {end}" if days < 0 else f"gets security updates until {end} only"
+            period = (
+                f"has had no security updates since {end}" if days < 0 else f"gets security updates until {end} only"
+            )
         elif days < settings.end_of_life_notice:
-            severity, code, said = WARN, ENDS_SOON, f"gets security updates until {end} only"
+            severity, code, period = WARN, ENDS_SOON, f"gets security updates until {end} only"
         else:
             return
         if settings.end_of_life != ALLOW:
-            sentence = f"{title:.100} {said}; use a later version"
+            sentence = f"{title:.100} {period}; use a later version"
             judgement.match(severity, code, system.volume, sentence, system=name, end=end)
 
     def _judge_lists(self, judgement: Judgement, gaps: Gaps, volume: str, package: Package) -> None:

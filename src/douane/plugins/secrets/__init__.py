@@ -54,8 +54,8 @@ class Secrets(Inspector):
 
     def __init__(
         self,
-        severity: dict[str, str] = {},  # noqa: B006  (the contract)
-        allow_paths: list[str] = [],  # noqa: B006
+        severity: dict[str, str] | None = None,
+        allow_paths: list[str] | None = None,
         unread: Literal["incomplete", "warn"] = "incomplete",
     ) -> None:
         from .rules import WORDS, add_granted, built_in_rules
@@ -68,7 +68,7 @@ class Secrets(Inspector):
             grant = None
         if grant is not None:
             add_granted(rules, grant)
-        for name, word in severity.items():
+        for name, word in (severity or {}).items():
             if name not in rules.rules:
                 names = ", ".join(sorted(rules.rules))
                 raise ValueError(f"'severity': there is no rule {name!r:.80}; the rules are {names}")
@@ -76,7 +76,7 @@ class Secrets(Inspector):
                 raise ValueError(f"'severity' is one of {', '.join(WORDS)} for {name}, not {word!r:.80}")
         self.rules = rules
         self.anchors = self._compile(rules)
-        self.meaning = Meaning(rules, severity, allow_paths)
+        self.meaning = Meaning(rules, severity or {}, allow_paths or [])
         self._at_path = [rule for rule in rules.rules.values() if rule.paths and not rule.anchor]
         self._any_path = any_of(rule.paths for rule in self._at_path if rule.paths)
 
