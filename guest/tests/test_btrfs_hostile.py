@@ -13,7 +13,7 @@ from douane_guest.budget import Budget
 from douane_guest.errors import Broken, GuestError, TooMuch
 from douane_guest.filesystems import btrfs
 from douane_guest.filesystems.btrfs import compression
-from douane_guest.filesystems.btrfs.directory import names
+from douane_guest.filesystems.btrfs.directory import compared_names
 from douane_guest.headers.crc32c import crc32c
 
 
@@ -113,16 +113,16 @@ def folder_item(number, name):
 
 def test_a_name_that_opens_and_is_not_listed_is_refused():
     listed = {(256, 96, 2): folder_item(300, b"listed"), (256, 84, 77): folder_item(300, b"listed")}
-    assert list(names(FakeItems(listed.items()), 256, Budget())) == [(b"listed", 300, False)]
+    assert list(compared_names(FakeItems(listed.items()), 256, Budget())) == [(b"listed", 300, False)]
     hidden = {**listed, (256, 84, 78): folder_item(301, b"hidden")}
     with pytest.raises(Broken, match="not listed"):
-        list(names(FakeItems(hidden.items()), 256, Budget()))
+        list(compared_names(FakeItems(hidden.items()), 256, Budget()))
 
 
 def test_a_name_that_is_listed_and_opens_another_file_is_refused():
     items = {(256, 96, 2): folder_item(300, b"name"), (256, 84, 77): folder_item(301, b"name")}
     with pytest.raises(Broken, match="differ"):
-        list(names(FakeItems(items.items()), 256, Budget()))
+        list(compared_names(FakeItems(items.items()), 256, Budget()))
 
 
 def test_a_large_folder_is_compared_in_bounded_memory(monkeypatch):
@@ -132,10 +132,10 @@ def test_a_large_folder_is_compared_in_bounded_memory(monkeypatch):
     every = [b"name %d" % number for number in range(20)]
     items = {(256, 84, directory.name_hash(name)): folder_item(300 + i, name) for i, name in enumerate(every)}
     items |= {(256, 96, 2 + i): folder_item(300 + i, name) for i, name in enumerate(every)}
-    assert {entry[0] for entry in names(FakeItems(items.items()), 256, Budget())} == set(every)
+    assert {entry[0] for entry in compared_names(FakeItems(items.items()), 256, Budget())} == set(every)
     del items[(256, 96, 9)]
     with pytest.raises(Broken):
-        list(names(FakeItems(items.items()), 256, Budget()))
+        list(compared_names(FakeItems(items.items()), 256, Budget()))
 
 
 def test_an_extent_that_is_shared_a_million_times_ends_at_the_bound():

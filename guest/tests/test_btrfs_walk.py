@@ -15,7 +15,7 @@ from douane_guest.budget import Budget
 from douane_guest.errors import Broken, GuestError
 from douane_guest.filesystems import btrfs
 from douane_guest.filesystems.btrfs import nodes as nodes_module
-from douane_guest.filesystems.btrfs.directory import compared_names, names, plain_names
+from douane_guest.filesystems.btrfs.directory import compared_names, plain_names
 from douane_guest.filesystems.btrfs.keys import DIR_INDEX, DIR_ITEM, INODE_ITEM, ROOT_ITEM
 from douane_guest.filesystems.btrfs.nodes import HEADER, ITEM, parse
 
@@ -76,9 +76,8 @@ def test_a_folder_that_is_looked_at_as_a_whole_has_the_same_names(texts, changes
             items[key] = items.get(key, b"") + hashed
     tree = ListedItems(items)
     expected = outcome(compared_names(tree, FOLDER, Budget()))
-    assert outcome(names(tree, FOLDER, Budget())) == expected
     plain = plain_names(tree, FOLDER, Budget())
-    assert plain is None or (plain, None) == expected
+    assert plain is None or ([(*name, False) for name in plain], None) == expected
 
 
 def test_a_plain_folder_is_looked_at_as_a_whole():
@@ -86,8 +85,14 @@ def test_a_plain_folder_is_looked_at_as_a_whole():
     listed = {
         (FOLDER, DIR_INDEX, 2 + number): entry(300 + number, b"%d" % number, transaction=9) for number in range(9)
     }
-    plain = [(b"%d" % number, 300 + number, False) for number in range(9)]
+    plain = [(b"%d" % number, 300 + number) for number in range(9)]
     assert plain_names(ListedItems(items | listed), FOLDER, Budget()) == plain
+
+
+def test_a_plain_folder_is_listed_in_the_order_of_its_inodes():
+    items = {(FOLDER, DIR_ITEM, 900 + number): entry(300 - number, b"%d" % number) for number in range(9)}
+    items |= {(FOLDER, DIR_INDEX, 2 + number): entry(300 - number, b"%d" % number) for number in range(9)}
+    assert plain_names(ListedItems(items), FOLDER, Budget()) == [(b"%d" % n, 300 - n) for n in range(8, -1, -1)]
 
 
 def test_a_name_that_is_hashed_twice_in_place_of_another_is_found():
@@ -96,7 +101,7 @@ def test_a_name_that_is_hashed_twice_in_place_of_another_is_found():
     tree = ListedItems(doubled | listed)
     assert plain_names(tree, FOLDER, Budget()) is None
     with pytest.raises(Broken, match="differ"):
-        list(names(tree, FOLDER, Budget()))
+        list(compared_names(tree, FOLDER, Budget()))
 
 
 @pytest.mark.parametrize("name", ["subvolumes", "log-everything", "zstd"])
@@ -113,6 +118,32 @@ def test_inodes_that_are_read_at_once_are_those_that_are_read_one_by_one(name):
     *whole, missing = system.nodes([refs[0], (*refs[0][:1], 1 << 40)])
     assert whole == [system.node(refs[0])]
     assert isinstance(missing, Broken)
+
+
+@pytest.mark.parametrize("name", ["subvolumes", "log-everything", "zstd"])
+def test_the_children_of_a_folder_are_its_entries_with_their_inodes(name):
+    system = btrfs.open(load(DATA / f"{name}.image"), Budget())
+    waiting, at_once = [next(system.subvolumes()).ref], 0
+    while waiting:
+        folder = system.node(waiting.pop())
+        listed = [(listed.name, system.node(listed.ref)) for listed in system.entries(folder)]
+        waiting += [node.ref for _, node in listed if node.kind == "dir"]
+        children = system.children(folder)
+        if children is not None:
+            assert [pair for names, nodes in children for pair in zip(names, nodes, strict=True)] == listed
+            at_once += 1
+    assert at_once
+
+
+def test_an_inode_that_is_missing_is_the_only_child_that_is_broken(monkeypatch):
+    system = btrfs.open(load(DATA / "zstd.image"), Budget())
+    folder = system.node(system.root)
+    monkeypatch.setattr(
+        type(system), "_plain_names", lambda self, node: [(b"is there", node.ref[1]), (b"missing", 1 << 40)]
+    )
+    [(names, nodes)] = system.children(folder)
+    assert names == [b"is there", b"missing"]
+    assert nodes[0] == folder and isinstance(nodes[1], Broken)
 
 
 def leaf_of(items: list[tuple[Key, bytes]], swap: bool) -> bytes:

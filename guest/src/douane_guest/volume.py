@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import chain, islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from .budget import Budget
 from .errors import Broken, GuestError, TooMuch
 from .files import GuestFile
-from .filesystems.base import FOLDER, LINK, Entry, FileSystem, Node, nodes_of
+from .filesystems.base import BATCH, FOLDER, LINK, Children, Entry, FileSystem, Node, nodes_of
 from .filesystems.folding import Key
 from .names import are_sound, check_name
 from .seen import Seen
@@ -18,9 +18,6 @@ from .unread import UnreadParts
 
 MAX_WAITING = 256
 """Folders of a level that a walk keeps until it lists them."""
-
-BATCH = 64
-"""Objects that are read at once: folders on the way down keep as many each."""
 
 
 class Place(NamedTuple):
@@ -61,6 +58,11 @@ class Volume:
         self._unread = unread
         self.partition_uuid = ""
         self.partition_label = ""
+        # What `base.Folding` and `base.Batches` have, and most file systems have not.
+        self._key_of: Callable[[Node], Key | None] | None = getattr(system, "key", None)
+        self._lists_every_case = getattr(system, "lists_every_case", False)
+        self._read_children: Callable[[Node], Iterator[Children] | None] | None = getattr(system, "children", None)
+        self._read_nodes: Callable[[list[Any]], list[Node | GuestError]] = getattr(system, "nodes", self._read_each)
         for part in system.unread:
             unread.add(f"{name}: {part.where}" if part.where else name, part.code, part.why)
 
@@ -126,8 +128,7 @@ class Volume:
         return self.system.node(matches[0]) if matches else None
 
     def _key(self, folder: Node) -> Key | None:
-        key = getattr(self.system, "key", None)
-        return None if key is None else cast("Key | None", key(folder))
+        return None if self._key_of is None else self._key_of(folder)
 
     def walk(
         self, top: Node | None = None, path: bytes = b"", without: Container[bytes] = frozenset()
@@ -156,14 +157,14 @@ class Volume:
                 continue
             below = []
             for item in listing:
-                if item.path in without:
+                path, node = item
+                if without and path in without:
                     continue
-                if item.node.kind == FOLDER:
-                    if not visited.add(item.node.ref):
-                        why = "the folder is in two folders, or in itself"
-                        self._unread.add(self.place(item.path), Broken.code, why)
+                if node.kind == FOLDER:
+                    if not visited.add(node.ref):
+                        self._unread.add(self.place(path), Broken.code, "the folder is in two folders, or in itself")
                         continue
-                    below.append((self.items(item), item.path, depth + 1))
+                    below.append((self.items(item), path, depth + 1))
                 yield item
                 if len(below) >= MAX_WAITING:
                     break
@@ -180,11 +181,8 @@ class Volume:
         above = folder.path + b"/" if folder.path else b""
         seen, make = Seen(), tuple.__new__
         try:
-            key = None if getattr(self.system, "lists_every_case", False) else self._key(folder.node)
-            for entries in _batches(self.system.entries(folder.node)):
-                self._budget.entry(len(entries))
-                names = [name for name, _ in entries]
-                nodes = self._nodes([ref for _, ref in entries])
+            key = None if self._lists_every_case else self._key(folder.node)
+            for names, nodes in self._children(folder.node):
                 if key is None and are_sound(names) and set(map(type, nodes)) == {Node} and seen.add_all(names):
                     yield [make(Place, (above + name, node)) for name, node in zip(names, nodes, strict=True)]
                     continue
@@ -204,10 +202,20 @@ class Volume:
         except GuestError as error:
             self._unread.add_error(self.place(folder.path), error)
 
-    def _nodes(self, refs: list[Any]) -> list[Node | GuestError]:
-        """The objects, or why one cannot be read."""
-        nodes = getattr(self.system, "nodes", None)
-        return nodes_of(self.system.node, refs) if nodes is None else nodes(refs)
+    def _children(self, folder: Node) -> Iterator[Children]:
+        """The names in a folder and their objects."""
+        batches = None if self._read_children is None else self._read_children(folder)
+        if batches is not None:
+            for names, nodes in batches:
+                self._budget.entry(len(names))
+                yield names, nodes
+            return
+        for entries in _batches(self.system.entries(folder)):
+            self._budget.entry(len(entries))
+            yield [name for name, _ in entries], self._read_nodes([ref for _, ref in entries])
+
+    def _read_each(self, refs: list[Any]) -> list[Node | GuestError]:
+        return nodes_of(self.system.node, refs)
 
     def place(self, path: bytes) -> str:
         """Where something is, for `unread`."""

@@ -128,12 +128,23 @@ class Folding(Protocol):
         """All names by which the guest finds something in a folder, or at least those that may be `wanted`."""
 
 
+BATCH = 64
+"""Objects that are read at once: folders on the way down of a walk keep as many each."""
+
+Children = tuple[list[bytes], list[Node | GuestError]]
+"""Names in a folder, and for each its object, or why it cannot be read."""
+
+
 class Batches(Protocol):
-    """What a file system has in addition if several objects at once are cheaper: the same as `node` for each. It is
-    optional; `volume.py` asks for it."""
+    """What a file system has in addition if several objects at once are cheaper. Each is optional; `volume.py` asks
+    for it."""
 
     def nodes(self, refs: list[Any]) -> list[Node | GuestError]:
-        """The objects in the order of the refs, or why one cannot be read."""
+        """The objects in the order of the refs, or why one cannot be read: the same as `node` for each."""
+
+    def children(self, node: Node) -> Iterator[Children] | None:
+        """The entries of a folder with their objects, BATCH at once: the same as `entries` and `nodes`. None: those are
+        to be asked."""
 
 
 def nodes_of(node: Callable[[Any], Node], refs: Iterable[Any]) -> list[Node | GuestError]:

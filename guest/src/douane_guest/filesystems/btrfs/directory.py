@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from operator import itemgetter
 
 from douane_guest.budget import Budget
 from douane_guest.errors import Broken, Unsupported
@@ -34,6 +35,8 @@ _PLAIN_ENTRY = struct.Struct("<QB8xHHB")
 _PLAIN = 1024
 """Names of a folder that are looked at as a whole. A walk keeps those of all folders on its way."""
 
+_TARGET = itemgetter(1)
+
 _IN_MEMORY = 100_000
 """Names of a folder that are compared one by one; those of larger folders are compared by a keyed sum."""
 
@@ -47,15 +50,10 @@ def name_hash(name: bytes) -> int:
     return crc32c_raw(name, _NAME_SEED)
 
 
-def names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
-    """The names of the folder `number`, in the order in which they were added. Raises Broken if the items differ."""
-    plain = plain_names(items, number, budget)
-    yield from compared_names(items, number, budget) if plain is None else plain
-
-
-def plain_names(items: Items, number: int, budget: Budget) -> list[Name] | None:
+def plain_names(items: Items, number: int, budget: Budget) -> list[tuple[bytes, int]] | None:
     """The names of a folder as most are: not too large, with items that are the same under both keys, and without
-    subvolumes. None for any other, and for one that is damaged: `compared_names` says what is wrong."""
+    subvolumes; in the order of their inodes, so that a walk takes those of a leaf together. None for any other folder,
+    and for one that is damaged: `compared_names` says what is wrong."""
     kinds: list[int] = []
     datas: list[bytes] = []
     for types, part in items.typed((number, DIR_ITEM, 0), (number, DIR_INDEX, LAST)):
@@ -72,19 +70,23 @@ def plain_names(items: Items, number: int, budget: Budget) -> list[Name] | None:
     if len(entries) != count or set(datas[:count]) != entries:
         return None
     unpack = _PLAIN_ENTRY.unpack_from
-    names: list[Name] = []
+    names: list[tuple[bytes, int]] = []
     for item in listed:
         target, kind, data_size, name_size, flags = unpack(item)
         name = item[_PLAIN_ENTRY.size :]
         if kind != INODE_ITEM or data_size or not 0 < name_size <= _MAX_NAME or name_size != len(name) or flags >= 128:
             return None
-        names.append((name, target, False))
-    texts = [name for name, _, _ in names]
-    return names if are_sound(texts) and len(set(texts)) == len(texts) else None
+        names.append((name, target))
+    texts = [name for name, _ in names]
+    if not are_sound(texts) or len(set(texts)) != len(texts):
+        return None
+    names.sort(key=_TARGET)
+    return names
 
 
 def compared_names(items: Items, number: int, budget: Budget) -> Iterator[Name]:
-    """The same of any folder, entry by entry."""
+    """The names of any folder, entry by entry, in the order in which they were added. Raises Broken if the items of
+    both keys differ."""
     hashed = _Hashed()
     add, remove, step, unpack, size = hashed.add, hashed.remove, budget.step, NAMED.unpack_from, NAMED.size
     for (_, listing, place), item in items.items((number, DIR_ITEM, 0), (number, DIR_INDEX, LAST)):

@@ -6,11 +6,14 @@ import struct
 from typing import Any
 
 from douane_guest.errors import Broken
-from douane_guest.filesystems.base import BLOCK, CHAR, KINDS, Node, make_node
+from douane_guest.filesystems.base import BLOCK, CHAR, KINDS, Node
 
 INODE = struct.Struct("<QQQQQIIIIQQQ32s12s12sQI12s")
 _SHOWN = struct.Struct("<16xQ16xIIIIQ72xQI12x")
 """Those of its fields that stat(2) shows."""
+
+_make = tuple.__new__
+"""Half of the time of `Node(...)`; a walk makes one for each object."""
 
 _TYPE = 0o170000
 _MAX_SIZE = (1 << 63) - 1
@@ -34,7 +37,7 @@ def parse_inode(ref: Any, item: bytes) -> Node:
     # The kernel stores its own dev_t: 12 bits of a major number above 20 bits of a minor one.
     numbers = (device >> _MINOR_BITS, device & ((1 << _MINOR_BITS) - 1)) if kind in (CHAR, BLOCK) else None
     mtime = seconds * 1_000_000_000 + nanoseconds
-    return make_node((ref, kind, mode & 0o7777, uid, gid, size, mtime, links, numbers, None))
+    return _make(Node, (ref, kind, mode & 0o7777, uid, gid, size, mtime, links, numbers, None))
 
 
 def named_parts(item: bytes) -> list[tuple[bytes, bytes, int, int, int]]:

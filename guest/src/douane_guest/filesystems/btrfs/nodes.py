@@ -6,7 +6,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import islice
-from operator import add, lt
+from operator import lt
 from typing import NamedTuple
 
 from douane_guest.budget import Budget
@@ -99,11 +99,15 @@ def parse(data: bytes, count: int, level: int, address: int) -> Node:
         return Node(items, b"", address)
     # Items fill a leaf from its end on, without gaps: the kernel's tree checker refuses all else. So equal keys, of
     # which the second one would begin before the first, do not ascend either, unless their items are empty.
-    _, _, _, offsets, sizes = zip(*items, strict=True)
-    ends = (len(data) - HEADER.size, *offsets[:-1])
-    if tuple(map(add, offsets, sizes)) != ends or offsets[-1] < count * item_size:
-        raise Broken(f"the items of the leaf at the logical address {address} overlap, or leave gaps")
-    if 0 in sizes or sorted(items) != items:  # A sort compares what is in order in half of the time.
+    end, empty = len(data) - HEADER.size, False
+    for _, _, _, offset, size in items:
+        if offset + size != end:
+            raise Broken(f"the items of the leaf at the logical address {address} overlap, or leave gaps")
+        empty = empty or not size
+        end = offset
+    if end < count * item_size:
+        raise Broken(f"the items of the leaf at the logical address {address} begin within their table")
+    if empty or sorted(items) != items:  # A sort compares what is in order in half of the time.
         _check_order(items, address)
     return Node(items, data, address)
 

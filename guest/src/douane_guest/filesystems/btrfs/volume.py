@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from douane_guest.budget import Budget
 from douane_guest.errors import DAMAGE, Broken, GuestError, Unsupported, only_guest_errors
-from douane_guest.filesystems.base import FILE, FOLDER, LINK, Entry, Node, Unread, nodes_of
+from douane_guest.filesystems.base import BATCH, FILE, FOLDER, LINK, Children, Entry, Node, Unread, nodes_of
 from douane_guest.source import Source
 
 from .chunks import Chunk, ChunkMap, parse_chunk, system_chunks
-from .directory import names
+from .directory import compared_names, plain_names
 from .extents import INLINE, FileReader
 from .inode import named_parts, parse_inode
 from .keys import CHUNK_ITEM, CHUNK_TREE_OBJECT, FIRST_FREE, INODE_ITEM, LAST, XATTR_ITEM
@@ -84,11 +84,39 @@ class Btrfs:
     def _plain_nodes(self, refs: list[Ref]) -> list[Node | GuestError]:
         """In the order of their numbers, many are in the leaf of the one before. Raises whatever is wrong with any."""
         ordered = sorted(set(refs))
-        if len(ordered[-1]) > 2 or ordered[0][0] != ordered[-1][0]:
+        trees, numbers = zip(*ordered, strict=True)
+        if trees[0] != trees[-1]:
             raise Broken("not all are inodes of the same tree")
-        items = self._subvolumes.tree(ordered[0][0]).find_all([(number, INODE_ITEM, 0) for _, number in ordered])
-        nodes = {ref: parse_inode(ref, item or b"") for ref, item in zip(ordered, items, strict=True)}
+        nodes = dict(zip(ordered, self._nodes_of(trees[0], numbers), strict=True))
         return [nodes[ref] for ref in refs]
+
+    def _nodes_of(self, tree: int, numbers: Iterable[int]) -> list[Node]:
+        """The inodes with numbers that ascend."""
+        items = self._subvolumes.tree(tree).find_all([(number, INODE_ITEM, 0) for number in numbers])
+        return [parse_inode((tree, number), item or b"") for number, item in zip(numbers, items, strict=True)]
+
+    def children(self, node: Node) -> Iterator[Children] | None:
+        """See the base: of a folder as most are."""
+        try:
+            plain = self._plain_names(node)
+        except (GuestError, *DAMAGE):
+            return None
+        return None if plain is None else self._children(node.ref[0], plain)
+
+    def _children(self, tree: int, plain: list[tuple[bytes, int]]) -> Iterator[Children]:
+        for start in range(0, len(plain), BATCH):
+            names, numbers = zip(*plain[start : start + BATCH], strict=True)
+            try:
+                nodes: list[Node | GuestError] = [*self._nodes_of(tree, numbers)]
+            except (GuestError, *DAMAGE):
+                nodes = nodes_of(self._node, [(tree, number) for number in numbers])
+            yield list(names), nodes
+
+    def _plain_names(self, node: Node) -> list[tuple[bytes, int]] | None:
+        if node.kind != FOLDER or len(node.ref) > 2:
+            return None
+        tree, folder = node.ref
+        return plain_names(self._subvolumes.tree(tree), folder, self._budget)
 
     def _node(self, ref: Ref) -> Node:
         if len(ref) > 2:
@@ -104,12 +132,18 @@ class Btrfs:
         if node.kind != FOLDER:
             raise Broken("it is not a folder")
         if len(node.ref) > 2:
-            return
+            return iter(())
+        plain = self._plain_names(node)
         tree, folder = node.ref
-        make = tuple.__new__
-        for name, number, is_subvolume in names(self._subvolumes.tree(tree), folder, self._budget):
+        if plain is None:
+            return self._compared(tree, folder)
+        return (Entry(name, (tree, number)) for name, number in plain)
+
+    @only_guest_errors
+    def _compared(self, tree: int, folder: int) -> Iterator[Entry]:
+        for name, number, is_subvolume in compared_names(self._subvolumes.tree(tree), folder, self._budget):
             if not is_subvolume:
-                yield make(Entry, (name, (tree, number)))
+                yield Entry(name, (tree, number))
             elif self._subvolumes.is_linked(tree, folder, name, number):
                 yield Entry(name, (number, FIRST_FREE))
             else:
