@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from douane_guest.budget import DEPTH, ENTRIES, Budget
 from douane_guest.delivery import Data, bounds_of, deliver
+from douane_guest.direct_source import open_file
 from douane_guest.guest import open_guest
-from douane_guest.source import open_file
 from douane_plugin import Transform
 from douane_plugin._delivery import record_of
 from douane_plugin._file_records import data_header
