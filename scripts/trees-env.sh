@@ -27,8 +27,10 @@ download || { { [ "$(id -u)" -eq 0 ] || sudo -n true; } && say "Updating the lis
 root=$target/debian
 mkdir -p "$root"/usr/{bin,sbin,lib,lib64}
 for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
-mkdir -p "$root/var/lib/dpkg"
+mkdir -p "$root/var/lib/dpkg/info"
 for package in "$target"/archives/*.deb; do
+    list=$root/var/lib/dpkg/info/$(dpkg-deb --field "$package" Package).list
+    dpkg-deb --fsys-tarfile "$package" | tar --list | sed 's|^\.||; s|/$||; s|^$|/.|' >"$list"
     dpkg-deb --fsys-tarfile "$package" | tar --extract --preserve-permissions --keep-directory-symlink --directory "$root"
     dpkg-deb --field "$package" | sed '0,/^Package:.*/s//&\nStatus: install ok installed/'
     echo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from .budget import FILE_BYTES, Budget
 from .containers.base import Disk
@@ -11,6 +11,7 @@ from .discovery import Discovery
 from .errors import GuestError, Unsupported
 from .files import GuestFile
 from .packages.base import Package
+from .packages.installed import installed_files
 from .packages.registry import packages_of
 from .roots import find_roots, tree_of
 from .source import Source
@@ -70,6 +71,11 @@ class Guest:
     def packages_of(self, root: Tree, *, everywhere: bool = False) -> Iterator[Package]:
         """The same of one of the `roots`."""
         return packages_of(root, self._budget, self.unread, everywhere=everywhere)
+
+    def installed_files(self, root: Tree, managers: Collection[str], paths: Collection[str]) -> frozenset[str]:
+        """Those of the paths in one of the `roots` that these package managers have installed: see
+        :func:`~douane_guest.packages.installed.installed_files`."""
+        return installed_files(root, self._budget, self.unread, managers, paths)
 
     def tree(self, volume: str) -> Tree:
         """A volume by its name, without what the system mounts. Raises KeyError if there is none."""

@@ -18,6 +18,9 @@ from douane_guest.volume import Volume
 DATA = Path(__file__).parents[1] / "data"
 SQLITE = lzma.decompress((DATA / "rpmdb.sqlite.xz").read_bytes())
 BERKELEY = lzma.decompress((DATA / "rpm-Packages.xz").read_bytes())
+FILES_SQLITE = lzma.decompress((DATA / "rpm-files.sqlite.xz").read_bytes())
+FILES_BERKELEY = lzma.decompress((DATA / "rpm-files.Packages.xz").read_bytes())
+"""Packages with files, by make_rpm_databases.sh."""
 
 
 def guest_with(files: dict[str, bytes]) -> Guest:
@@ -39,9 +42,20 @@ def guest_with(files: dict[str, bytes]) -> Guest:
     return Guest(None, [Volume("p1", BytesSource(b""), system, budget, unread)], budget, unread)
 
 
-def headers() -> list[bytes]:
-    rows = sqlite.Database(BytesSource(SQLITE), None, Budget()).rows("Packages")
+def headers(database: bytes = SQLITE) -> list[bytes]:
+    rows = sqlite.Database(BytesSource(database), None, Budget()).rows("Packages")
     return [row[1] for row in rows if isinstance(row[1], bytes)]
+
+
+def header_of(*tags: tuple[int, list[bytes] | list[int]]) -> bytes:
+    """A header of rpm: texts are a list of texts, numbers of 32 bits a list of numbers."""
+    entries, data = b"", b""
+    for tag, values in tags:
+        is_text = bool(values) and isinstance(values[0], bytes)
+        entries += struct.pack(">IIiI", tag, 8 if is_text else 4, len(data), len(values))
+        for value in values:
+            data += value + b"\0" if isinstance(value, bytes) else struct.pack(">I", value)
+    return struct.pack(">II", len(tags), len(data)) + entries + data
 
 
 def ndb_of(blobs: list[bytes]) -> bytes:

@@ -125,9 +125,10 @@ def test_the_version_of_the_source_counts(tmp_path: Path) -> None:
 
 def test_what_the_distribution_has_installed_is_not_looked_up_as_of_pypi(tmp_path: Path) -> None:
     moved = {path.replace("usr/local/lib/python3.11", "usr/lib/python3"): text for path, text in WHEEL.items()}
+    moved["var/lib/dpkg/info/python3-jinja2.list"] = "".join(f"/{path}\n" for path in moved)
     cve = database_of(tmp_path, advisory("X-1", affected("PyPI", "jinja2", "fixed 9")), ADVISORIES[1])
     assert "jinja2 3.1.1" in inspect(cve, refuse="low", image=guest_image(planted_tree(**moved))).message
-    moved = {path: text.replace("pip", "debian") for path, text in moved.items()}
+    moved = {path: text.replace("pip\n", "debian\n") for path, text in moved.items()}
     result = inspect(cve, image=guest_image(planted_tree(**moved)))
     assert (result.outcome, result.properties["critical"]) == ("accepted", 1)
 

@@ -1,12 +1,15 @@
 """Which packages of languages the distribution has installed: its advisories are about them, since it repairs old
 versions under their old numbers. Advisories of PyPI would be false for them.
+
+The lists of the system's package manager decide, and not the place alone: what somebody else puts into a folder of the
+distribution is in none of them.
 """
 
 from __future__ import annotations
 
 import posixpath
 
-from .owned_files import owned_files
+from douane.plugins._guest_facts import system_behind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,23 +17,34 @@ if TYPE_CHECKING:
 
     from douane_plugin import GuestPackage, GuestRoot
 
-MANAGERS = ("dpkg", "rpm", "apk", "pacman")
-_FOLDERS = {
-    "python": ("/usr/lib/python", "/usr/lib64/python"),
-    "node": ("/usr/share/nodejs/",),
-    "gem": ("/usr/share/gems/", "/usr/share/rubygems-integration/"),
-}
-"""Where distributions alone install; but for pip, which leaves its mark."""
-
+_PYTHON = ("/usr/lib/python", "/usr/lib64/python")
 _GEMS = ("/usr/lib/ruby/gems/", "/usr/lib64/ruby/gems/")
-_SHARED_FOLDERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "dpkg": {"gem": _GEMS},
-    "apk": {"gem": _GEMS, "python": ("/usr/lib/python",), "node": ("/usr/lib/node_modules/",)},
+_FOLDERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "dpkg": {
+        "python": _PYTHON,
+        "gem": (*_GEMS, "/usr/share/rubygems-integration/"),
+        "node": ("/usr/share/nodejs/",),
+    },
+    "rpm": {
+        "python": _PYTHON,
+        "gem": (*_GEMS, "/usr/share/gems/"),
+        "node": ("/usr/lib/node_modules",),
+    },
+    "apk": {"python": _PYTHON, "gem": _GEMS, "node": ("/usr/lib/node_modules/",)},
+    "pacman": {"python": _PYTHON, "gem": _GEMS, "node": ("/usr/lib/node_modules/",)},
 }
-"""By the system's package manager, where it installs packages of languages, and the language's own installer may as
-well (`gem install` of Alpine does): what the lists of the manager's files have is the distribution's."""
+"""Where each package manager's distributions install packages of languages; ``/usr/local`` is nobody's but the user's.
 
-_DEFAULT_GEMS = "/specifications/default/"
+- dpkg: the npm of NodeSource is in ``/usr/lib/node_modules``, and no distribution's.
+- rpm: Fedora and RHEL have gems in ``/usr/share/gems`` (Red Hat's "RubyGems macros": ``gem_dir``), SUSE in
+  ``/usr/lib64/ruby/gems`` (the wiki's "Packaging Ruby"). ``/usr/lib/node_modules`` is a link to ``node_modules_22``
+  beside it in Fedora and RHEL 10 (``nodejs_private_sitelib`` in nodejs.spec). pip writes to ``/usr/local`` since
+  Fedora 27 ("Making sudo pip safe"), and leaves its mark elsewhere.
+- pacman: ArchWiki's package guidelines of Python, Ruby ("/usr/lib/ruby/gems", which `gem` with ``--no-user-install``
+  writes to as well) and Node.js (``npm install -g --prefix "$pkgdir/usr"``).
+"""
+
+MANAGERS = tuple(_FOLDERS)
 _INSTALLERS = ("pip", "uv", "poetry", "pdm")
 """What these write into the file INSTALLER (PEP 376); distributions write another word, or remove it."""
 
@@ -41,26 +55,26 @@ class Ownership:
     def __init__(self, root: GuestRoot, packages: Sequence[GuestPackage]) -> None:
         self._root = root
         self._managers = {package.kind for package in packages if package.kind in MANAGERS}
-        paths = {package.path for package in packages if self._is_shared(package)}
-        self._owned = owned_files(root, self._managers, paths) if paths else frozenset()
+        self._places = {package.path: self._place(package) for package in packages if package.kind not in MANAGERS}
+        paths = {path for path in self._places.values() if path}
+        guest, tree = system_behind(root)
+        self._installed = guest.installed_files(tree, self._managers, paths) if paths else frozenset()
 
     def is_of_distribution(self, package: GuestPackage) -> bool:
         """True for a package of a language that the distribution has installed, and no installer of the language has
         been at."""
-        path = package.path
-        if not self._managers:
-            return False
-        if self._is_shared(package):
-            return path in self._owned and not self._has_mark(package)
-        if path.startswith(_FOLDERS.get(package.kind, ())):
-            return not self._has_mark(package)
-        return package.kind == "gem" and path.startswith("/usr/lib") and _DEFAULT_GEMS in path
+        return self._places.get(package.path) in self._installed and not self._has_mark(package)
 
-    def _is_shared(self, package: GuestPackage) -> bool:
-        return any(
-            package.path.startswith(_SHARED_FOLDERS.get(manager, {}).get(package.kind, ()))
-            for manager in self._managers
-        )
+    def _place(self, package: GuestPackage) -> str:
+        """The path of its file without links, if a manager of this system installs such packages there."""
+        if not self._managers:
+            return ""
+        try:
+            path = self._root.stat(package.path).path
+        except OSError:
+            return ""
+        folders = (_FOLDERS[manager].get(package.kind, ()) for manager in self._managers)
+        return path if any(path.startswith(prefixes) for prefixes in folders) else ""
 
     def _has_mark(self, package: GuestPackage) -> bool:
         if package.kind != "python":
