@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, exc, insert, update
+from sqlalchemy import ColumnElement, Connection, and_, exc, insert, select, update
 
 from douane.errors import CatalogError, Conflict, NotFound
 
@@ -88,6 +88,14 @@ class Images:
             where.append(images.c.status != "deleted")
         with self._database.read() as connection:
             return rows.images_where(connection, and_(True, *where))
+
+    def active_images(self, after: str = "", limit: int = 500) -> list[Image]:
+        """Active images in the order of their ids, at most `limit`, from the first behind the id `after`, whose image
+        may have been deleted meanwhile."""
+        page = select(images.c.id).where(images.c.id > after, images.c.status == "active")
+        with self._database.read() as connection:
+            ids = list(connection.execute(page.order_by(images.c.id).limit(limit)).scalars())
+            return rows.images_by_id(connection, ids)
 
     def find(self, prefix: str) -> Image:
         """The image with this id, or the only live image whose id begins with these 4 or more characters.

@@ -130,9 +130,13 @@ def _print(summary: Summary) -> None:
         )
         colours = {"refused": "bold red", "deactivated": "red", "undecided": "yellow"}
         print_table(("id", "name", "outcome", "plugin", "code", "says"), rows, colours=colours)
+    for row in summary.rows:
+        if row.not_deactivated is not None:
+            say(f"rescan: the image {row.image} is not deactivated: {row.not_deactivated}")
     say(
         f"rescan: {summary.images} images: {summary.accepted} accepted, {summary.refused} refused, "
         f"{summary.undecided} undecided; {summary.unchanged} unchanged, "
         f"{summary.from_documents} judged again without reading, "
         f"{summary.read} read ({show_size(summary.bytes_read)}); {summary.deactivated} deactivated"
+        + (f", {summary.not_deactivated} not deactivated" if summary.not_deactivated else "")
     )

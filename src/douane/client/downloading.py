@@ -25,8 +25,9 @@ class Download:
                 self._line.close()
                 response = self._line.open(path, access.headers())
             if response.status != http.HTTPStatus.OK:
+                may = "; the token may not download it" if response.status == http.HTTPStatus.FORBIDDEN else ""
                 raise SourceError(
-                    f"{name} cannot be downloaded: the service answers with status {response.status}",
+                    f"{name} cannot be downloaded: the service answers with status {response.status}{may}",
                     code="not-downloaded",
                 )
         except OSError as error:

@@ -48,12 +48,19 @@ class Answer(msgspec.Struct, frozen=True):
             return {}
 
     def sentence(self) -> str:
-        """Why the request failed, as the service says it."""
+        """Why the request failed, as the service says it: `douane serve` in JSON, Glance in plain text."""
         document = self.document()
         error = document.get("error") if isinstance(document, dict) else None
         message = error.get("message") if isinstance(error, dict) else None
-        words = message.split() if isinstance(message, str) else []
+        words = message.split() if isinstance(message, str) else self._plain_words()
         return " ".join(words)[:SENTENCE_LENGTH] or f"the service answers with status {self.status}"
+
+    def _plain_words(self) -> list[str]:
+        """Of a body without markup: ``403 Forbidden``, an empty line, and the sentence."""
+        if not self.headers.get("content-type", "").startswith("text/plain"):
+            return []
+        title, _, rest = self.body.decode(errors="replace").strip().partition("\n")
+        return (rest if title.startswith(f"{self.status} ") else f"{title} {rest}").split()
 
 
 def number(text: str | None) -> int | None:

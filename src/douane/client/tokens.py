@@ -25,6 +25,8 @@ class Access:
         self._patience = patience
         self._url = url or self._get("OS_ENDPOINT") or self._get("OS_IMAGE_ENDPOINT_OVERRIDE")
         self.ca_file = self._get("OS_CACERT")
+        self.roles: tuple[str, ...] | None = None
+        """Of the token, where Keystone has given it."""
         self._token = self._get("OS_TOKEN") or self._get("OS_AUTH_TOKEN")
         self._has_keystone = self._token is None and self._get("OS_AUTH_TYPE") not in ("none", "noauth")
         self._has_keystone = self._has_keystone and self._get("OS_AUTH_URL") is not None
@@ -58,6 +60,7 @@ class Access:
         token = document.get("token") if isinstance(document, dict) else None
         if self._token is None or not isinstance(token, dict):
             raise UploadError("Keystone answered without a token", code="not-authorized")
+        self.roles = tuple(str(role.get("name")) for role in _objects(token.get("roles")))
         if self._url is None:
             self._url = self._endpoint(token.get("catalog") or [])
         return True

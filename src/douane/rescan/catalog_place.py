@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from douane.catalog import Catalog, CopyFacts, Image, Task
-from douane.catalog.query import ImageQuery, SortKey
 from douane.catalog.records import strongest_digest
+from douane.catalog.states import READABLE
 from douane.declared import DeclaredImage
 from douane.errors import Conflict, DouaneError, NotFound, StoreError
 from douane.imports.service_stores import Stores
@@ -18,7 +18,7 @@ from douane.stream.source import Source
 from douane.stream.stored_source import source_of
 
 from .fingerprints import recorded_fingerprint
-from .places import Entry
+from .places import Entry, require_bytes
 from .state import Judged, Record
 
 PAGE = 500
@@ -34,7 +34,7 @@ class CatalogPlace:
     name = "catalog"
 
     def __init__(self, catalog: Catalog, stores: Stores, images: Sequence[str] = ()) -> None:
-        """`images` are the only ones to judge; none: all active ones."""
+        """`images` are the ids of the only ones to judge; none: all active ones."""
         self._catalog = catalog
         self._stores = stores
         self._images = images
@@ -44,19 +44,15 @@ class CatalogPlace:
     def pages(self) -> Iterator[list[Entry]]:
         """See Place."""
         if self._images:
-            yield self._entries([image for image in map(self._catalog.image, self._images) if image.status == "active"])
-            return
-        query = ImageQuery(
-            everything=True,
-            visibility="all",
-            hidden=None,
-            text={"status": ("active",)},
-            sort=(SortKey("id", descending=False),),
-            limit=PAGE,
-        )
-        while images := self._catalog.find_images(query):
+            images = [self._catalog.image(image_id) for image_id in self._images]
+            for image in images:
+                require_bytes(image.id, image.status)
             yield self._entries(images)
-            query = msgspec.structs.replace(query, marker=images[-1].id)
+            return
+        last = ""
+        while images := self._catalog.active_images(last, PAGE):
+            last = images[-1].id
+            yield self._entries(images)
 
     def _entries(self, images: Sequence[Image]) -> list[Entry]:
         self._page, self._tasks = [image.id for image in images], {}
@@ -85,6 +81,12 @@ class CatalogPlace:
             except DouaneError as error:
                 failure = error
         raise failure
+
+    def has(self, entry: Entry) -> bool:
+        """See Place."""
+        with contextlib.suppress(NotFound):
+            return self._catalog.image(entry.image).status in READABLE
+        return False
 
     def deactivate(self, entry: Entry) -> bool:
         """See Place."""

@@ -15,7 +15,7 @@ from douane.errors import UploadError
 from douane.glance.image_metadata import declared_properties
 from douane.stream.source import Source
 
-from .places import Entry
+from .places import Entry, NotDeactivated, require_bytes
 from .state import Judged
 
 PAGE = 100
@@ -42,14 +42,32 @@ class GlancePlace:
         """See Place."""
         if self._named:
             documents = [self._images.image(image_id) for image_id in self._named]
-            yield [self._entry(document) for document in documents if document.get("status") == "active"]
+            for document in documents:
+                require_bytes(str(document["id"]), document.get("status"))
+            yield [self._entry(document) for document in documents]
             return
         for first in _FIRST_PAGES:
-            path: str | None = first
-            while path is not None:
-                document = self._images.page(path)
-                yield [self._entry(image) for image in document["images"] if image.get("status") == "active"]
-                path = document.get("next")
+            yield from self._listed(first)
+
+    def _listed(self, first: str) -> Iterator[list[Entry]]:
+        path: str | None = first
+        ids: list[str] = []
+        while path is not None:
+            document = self._page(path, first, ids)
+            images = [image for image in document["images"] if str(image.get("id")) not in ids]
+            yield [self._entry(image) for image in images if image.get("status") == "active"]
+            path, ids = document.get("next"), [str(image.get("id")) for image in document["images"]]
+
+    def _page(self, path: str, first: str, ids: Sequence[str]) -> dict[str, Any]:
+        """The page at `path`, which begins behind the last of the images `ids` that were listed before it. That image
+        may have been deleted while they were read, and Glance does not know it any more: then behind another one."""
+        try:
+            return self._images.page(path)
+        except UploadError:
+            marker = next((image for image in reversed(ids) if self._images.find(image) is not None), None)
+            if marker is None or marker == ids[-1]:
+                raise
+            return self._images.page(f"{first}&marker={marker}")
 
     def _entry(self, document: Mapping[str, Any]) -> Entry:
         try:
@@ -84,15 +102,18 @@ class GlancePlace:
         """See Place."""
         return Download(self._access, f"/v2/images/{entry.image}/file", f"the image {entry.image}", entry.size)
 
+    def has(self, entry: Entry) -> bool:
+        """See Place."""
+        return self._images.find(entry.image) is not None
+
     def deactivate(self, entry: Entry) -> bool:
         """See Place."""
         answer = self._images.ask("POST", f"/v2/images/{entry.image}/actions/deactivate", body=b"")
         if answer.status == 404:
             return False
         if answer.status >= 300:
-            raise UploadError(
-                f"the image {entry.image} is not deactivated: {answer.sentence()}", code="request-refused"
-            )
+            may = "; the token may not deactivate it" if answer.status == 403 else ""
+            raise NotDeactivated(f"{answer.sentence()}{may}")
         return True
 
 
@@ -108,4 +129,9 @@ def open_glance(
     patience = Patience(PATIENCE_SECONDS, say)
     access = Access(url, environment, patience)
     with Images(access, patience) as images:
+        if access.roles is not None and "admin" not in access.roles:
+            say(
+                f"the token has the roles {', '.join(access.roles) or 'none'}, without admin: Glance may show it "
+                "a part of the images only, and the others are not judged"
+            )
         yield GlancePlace(images, access, named, plugins)

@@ -7,7 +7,9 @@ from typing import Protocol
 
 import msgspec
 
+from douane.catalog.states import READABLE
 from douane.declared import DeclaredImage
+from douane.errors import PlanError
 from douane.stream.source import Source
 
 from .fingerprints import digest_of
@@ -40,6 +42,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return digest_of(self.declared.replace(roles=()).to_json())
 
 
+def require_bytes(image: str, status: object) -> None:
+    """Raise PlanError for an image that somebody has named, and that has no bytes to judge."""
+    if status not in READABLE:
+        raise PlanError(f"the image {image} is {status}: there are no bytes to judge")
+
+
+class NotDeactivated(Exception):
+    """The place does not let this image be deactivated; the others are judged all the same."""
+
+
 class Place(Protocol):
     """See the module."""
 
@@ -47,7 +59,8 @@ class Place(Protocol):
     """In the state."""
 
     def pages(self) -> Iterator[list[Entry]]:
-        """All active images, some at a time."""
+        """All active images, some at a time; or those that somebody has named, also if they are deactivated. Raises
+        PlanError for one without bytes."""
 
     def recorded(self, entry: Entry) -> Judged | None:
         """The verdicts of its import, where the place keeps them."""
@@ -55,5 +68,8 @@ class Place(Protocol):
     def open(self, entry: Entry) -> Source:
         """Its bytes. Raises DouaneError."""
 
+    def has(self, entry: Entry) -> bool:
+        """False if the image was deleted meanwhile. Raises DouaneError."""
+
     def deactivate(self, entry: Entry) -> bool:
-        """Deactivate the image; False if it is not active any more. Raises DouaneError."""
+        """Deactivate the image; False if it is not active any more. Raises NotDeactivated, DouaneError."""

@@ -17,7 +17,7 @@ from douane.sandbox import Tier
 from .again import AGAIN, Again, judge_again, usable
 from .decisions import FINAL, Decision, Todo, decide, findings_of, judge_received, sort_out, with_findings
 from .fingerprints import Inspector, fingerprint_of, inspector_of
-from .places import Entry, Place
+from .places import Entry, NotDeactivated, Place
 from .runs import Failure, Read, ask_of_findings, read_image
 from .state import Judged, Record, State
 from .summary import Row, Summary
@@ -229,6 +229,8 @@ class Rescan:
         if judging.failure is not None and outcome != "refused":
             outcome, verdict = "undecided", None
             code, message = judging.failure.code, judging.failure.message
+        if outcome == "undecided" and judging.read and not self._place.has(entry):
+            return  # it was deleted meanwhile, which says nothing of it
         summary.images += 1
         setattr(summary, outcome, getattr(summary, outcome) + 1)
         if judging.read:
@@ -239,8 +241,14 @@ class Rescan:
             summary.unchanged += 1
         if outcome == "accepted":
             return
-        deactivated = outcome == "refused" and self._options.deactivates and self._place.deactivate(entry)
+        deactivated, problem = False, None
+        if outcome == "refused" and self._options.deactivates:
+            try:
+                deactivated = self._place.deactivate(entry)
+            except NotDeactivated as error:
+                problem = str(error)
         summary.deactivated += deactivated
+        summary.not_deactivated += problem is not None
         summary.rows.append(
             Row(
                 image=entry.image,
@@ -251,5 +259,6 @@ class Rescan:
                 message=message,
                 store=entry.variant_of,
                 deactivated=deactivated,
+                not_deactivated=problem,
             )
         )

@@ -22,6 +22,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The store whose copy it is, if a transform made that."""
 
     deactivated: bool = False
+    not_deactivated: str | None = None
+    """Why it stays active, although it was to be deactivated."""
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -43,6 +45,9 @@ class Summary(msgspec.Struct, kw_only=True):
     read: int = 0
     bytes_read: int = 0
     deactivated: int = 0
+    not_deactivated: int = 0
+    """Images that stay active, although they were to be deactivated."""
+
     seconds: float = 0.0
     rows: list[Row] = []
 

@@ -20,7 +20,7 @@ from douane.rescan import Entry
 from douane.rescan.fingerprints import Fingerprint, Inspector
 from douane.rescan.runs import _Unread, read_image
 from support.gates import Gate
-from support.program import PLUGINS, Program
+from support.program import PLUGINS, Program, end
 
 TEXTS = {"one": b"apple pear\n", "two": b"apple plum\n", "three": b"cherry\n"}
 
@@ -98,6 +98,8 @@ def test_a_changed_rule_refuses_one_of_three_and_nothing_happens_to_it_unasked(s
     assert (result["read"], result["deactivated"], result["rows"][0]["deactivated"]) == (0, 1, True)
     assert site.status() == {"one": "active", "two": "deactivated", "three": "active"}
     assert site.rescan()["images"] == 2
+    result = site.rescan("--deactivate", site.ids["two"], code=1)
+    assert (result["refused"], result["deactivated"]) == (1, 0), "one that is named is judged, though it is deactivated"
 
 
 def test_another_name_is_another_image_to_its_inspectors_and_one_image_can_be_named(site: Site) -> None:
@@ -152,6 +154,20 @@ def test_a_refusal_by_earlier_rules_deactivates_nothing(site: Site) -> None:
     (site.douane.home / "store").rename(site.douane.place / "away")
     result = site.rescan("--deactivate", code=3)
     assert (result["undecided"], result["deactivated"]) == (3, 0)
+
+
+def test_images_that_are_deleted_meanwhile_are_not_undecided(site: Site, gate: Gate) -> None:
+    process = site.douane.start("rescan", "--json", "-c", gate.config)
+    pass_start(gate)
+    gate.wait()
+    _, second, third = sorted(site.ids.values())
+    for image in (second, third):
+        assert site.douane.run("delete", image).code == 0
+    gate.open()
+    completed = end(process)
+    assert completed.code == 0, completed.stderr
+    assert (completed.json["images"], completed.json["rows"]) == (1, [])
+    assert site.douane.run("rescan", "-c", site.plan, second).code == 2, "one that is named has to be there"
 
 
 def test_a_killed_rescan_goes_on_where_it_was(site: Site, gate: Gate) -> None:

@@ -66,6 +66,10 @@ class Glance:
             self.downloads.append(image)
             answer(request, self.data[image], len(DATA[image]))
             return
+        image = request.path.removeprefix("/v2/images/")
+        if image in DATA:
+            answer(request, json.dumps(self.document(image)).encode())
+            return
         hidden = "os_hidden=true" in request.path
         ids = [HIDDEN] if hidden else [GOOD, BAD]
         after = request.path.partition("marker=")[2]

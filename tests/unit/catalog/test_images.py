@@ -25,6 +25,21 @@ def test_a_new_image_is_queued_with_the_declared_facts(catalog: Catalog) -> None
     assert catalog.create_image(name=None).name is None
 
 
+def test_active_images_are_listed_in_pages_also_behind_one_that_was_deleted(catalog: Catalog) -> None:
+    ids = []
+    for _ in range(4):
+        image = catalog.create_image(name="x")
+        task = begin(catalog, image.id)
+        make_ready(catalog, task, 1)
+        ids.append(catalog.activate(task).id)
+    catalog.create_image(name="queued")
+    ids.sort()
+    assert [image.id for image in catalog.active_images(limit=2)] == ids[:2]
+    catalog.delete(ids[1])
+    catalog.deactivate(ids[2])
+    assert [image.id for image in catalog.active_images(ids[1], limit=2)] == ids[3:]
+
+
 def test_the_id_of_a_deleted_image_is_not_used_again(catalog: Catalog) -> None:
     image = catalog.create_image(name="x", image_id=str(uuid.uuid4()))
     catalog.delete(image.id)

@@ -207,6 +207,12 @@ def test_a_message_is_one_line_of_bounded_length(tmp_path: Path) -> None:
     assert len(text.splitlines()) == 1 and len(text) < 3000
 
 
+def test_what_glance_says_in_plain_text_is_said(tmp_path: Path) -> None:
+    head = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Length: 47\r\n\r\n"
+    said = head + b"403 Forbidden\n\nYou are not authorized to it.\n\n  "
+    assert sentence(service(PUT=lambda _: said), tmp_path).endswith("You are not authorized to it.")
+
+
 @pytest.mark.parametrize("sums", [{}, {"checksum": "0" * 32}, {"os_hash_algo": "sha256", "os_hash_value": ["x\n"]}])
 def test_an_image_that_had_other_bytes_before_is_not_the_file(tmp_path: Path, sums: dict[str, Any]) -> None:
     image = {"id": IMAGE, "status": "active", **sums}
