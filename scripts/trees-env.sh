@@ -29,8 +29,8 @@ mkdir -p "$root"/usr/{bin,sbin,lib,lib64}
 for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
 mkdir -p "$root/var/lib/dpkg/info"
 for package in "$target"/archives/*.deb; do
-    list=$root/var/lib/dpkg/info/$(dpkg-deb --field "$package" Package).list
-    dpkg-deb --fsys-tarfile "$package" | tar --list | sed 's|^\.||; s|/$||; s|^$|/.|' >"$list"
+    sums=$root/var/lib/dpkg/info/$(dpkg-deb --field "$package" Package).md5sums
+    dpkg-deb --ctrl-tarfile "$package" | tar --extract --to-stdout ./md5sums >"$sums" 2>/dev/null || rm "$sums" # it has no files
     dpkg-deb --fsys-tarfile "$package" | tar --extract --preserve-permissions --keep-directory-symlink --directory "$root"
     dpkg-deb --field "$package" | sed '0,/^Package:.*/s//&\nStatus: install ok installed/'
     echo

@@ -72,9 +72,9 @@ class Guest:
         """The same of one of the `roots`."""
         return packages_of(root, self._budget, self.unread, everywhere=everywhere)
 
-    def installed_files(self, root: Tree, managers: Collection[str], paths: Collection[str]) -> frozenset[str]:
-        """Those of the paths in one of the `roots` that these package managers have installed: see
-        :func:`~douane_guest.packages.installed.installed_files`."""
+    def installed_files(self, root: Tree, managers: Collection[str], paths: Collection[str]) -> dict[str, str]:
+        """Those of the paths in one of the `roots` that these package managers have installed, with the origins of the
+        packages: see :func:`~douane_guest.packages.installed.installed_files`."""
         return installed_files(root, self._budget, self.unread, managers, paths)
 
     def tree(self, volume: str) -> Tree:

@@ -9,6 +9,7 @@ from douane_guest.budget import Budget
 from douane_guest.errors import GuestError
 from douane_guest.filesystems.base import FILE, Node
 from douane_guest.guest import Guest, open_guest
+from douane_guest.packages.registry import READERS as MANAGERS
 from douane_guest.source import Source
 from douane_guest.volume import Item
 
@@ -31,12 +32,15 @@ class Summary(NamedTuple):
 
 
 def read_all(source: Source, *, contents: bool = True) -> Summary:
-    """Open, system, packages, and every object with its attributes, its link, and with `contents` its bytes."""
+    """Open, system, packages and whose they are, and every object with its attributes, its link, and with `contents`
+    its bytes."""
     budget = Budget(steps=STEPS, entries=ENTRIES, delivered=DELIVERED)
     guest = open_guest(source, budget)
     assert isinstance(guest.os, dict)
     guest.packages()
-    guest.packages(everywhere=True)
+    paths = {package.path for package in guest.packages(everywhere=True)}
+    for root in guest.roots:
+        guest.installed_files(root, MANAGERS, paths)
     listing: dict[tuple[str, str], str] = {}
     entries = 0
     for item in guest.walk_volumes():

@@ -20,7 +20,8 @@ SQLITE = lzma.decompress((DATA / "rpmdb.sqlite.xz").read_bytes())
 BERKELEY = lzma.decompress((DATA / "rpm-Packages.xz").read_bytes())
 FILES_SQLITE = lzma.decompress((DATA / "rpm-files.sqlite.xz").read_bytes())
 FILES_BERKELEY = lzma.decompress((DATA / "rpm-files.Packages.xz").read_bytes())
-"""Packages with files, by make_rpm_databases.sh."""
+FILES_CONTENT = b'{"name": "npm", "version": "1.0.0"}'
+"""Packages with files, by make_rpm_databases.sh, and what is in each of these files."""
 
 
 def guest_with(files: dict[str, bytes]) -> Guest:
@@ -48,11 +49,11 @@ def headers(database: bytes = SQLITE) -> list[bytes]:
 
 
 def header_of(*tags: tuple[int, list[bytes] | list[int]]) -> bytes:
-    """A header of rpm: texts are a list of texts, numbers of 32 bits a list of numbers."""
+    """A header of rpm: texts are a list of texts, or a text for the name; numbers of 32 bits a list of numbers."""
     entries, data = b"", b""
     for tag, values in tags:
-        is_text = bool(values) and isinstance(values[0], bytes)
-        entries += struct.pack(">IIiI", tag, 8 if is_text else 4, len(data), len(values))
+        kind = 6 if tag == 1000 else 8 if values and isinstance(values[0], bytes) else 4
+        entries += struct.pack(">IIiI", tag, kind, len(data), len(values))
         for value in values:
             data += value + b"\0" if isinstance(value, bytes) else struct.pack(">I", value)
     return struct.pack(">II", len(tags), len(data)) + entries + data

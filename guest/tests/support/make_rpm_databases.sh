@@ -14,19 +14,22 @@ package() {
     {
         printf 'Name: %s\nVersion: 1.0\nRelease: 2\nSummary: x\nLicense: MIT\nVendor: Fedora Project\nBuildArch: noarch\n' "$name"
         printf '%%description\nx\n%%install\n'
-        printf 'install -D /dev/null "%%{buildroot}%s"\n' "$@"
+        printf 'install -D "%s" "%%{buildroot}%s"\n' $(printf "$work/content %s\n" "$@")
         printf '%%files\n'
         printf "$flags\"%s\"\n" "$@"
     } >"$work/$name.spec"
     rpmbuild --quiet -bb --define "_topdir $work/build" "$work/$name.spec"
 }
 
+# The same for all: as JSON it is a package of Node, and Python's and Ruby's have their names from their paths.
+printf '{"name": "npm", "version": "1.0.0"}' >"$work/content"
 site=/usr/lib/python3.12/site-packages
 package python3-jinja2 '' $site/jinja2-3.1.1.dist-info/{INSTALLER,METADATA} $site/jinja2/__init__.py /usr/share/doc/METADATA
 package python3-ghost '%%ghost ' $site/ghost-1.dist-info/METADATA
 package rubygem-rake '' /usr/share/gems/specifications/rake-13.0.6.gemspec
 package ruby2.5-rubygem-rack '' /usr/lib64/ruby/gems/2.5.0/specifications/rack-2.0.gemspec
 package npm '' /usr/lib/node_modules_22/npm/package.json /usr/lib/node_modules_22/npm/node_modules/tar/package.json
+package glibc '' /usr/lib64/libc.so.6
 package empty '%%ghost ' /etc/ghost
 package many '' $(printf '/usr/share/many/%s\n' {a..z}{a..z})
 

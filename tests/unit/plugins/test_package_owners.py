@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import gzip
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from guest_packages import FILES_SQLITE
+from guest_packages import FILES_CONTENT, FILES_SQLITE, headers, ndb_of
 
 from douane.advisories.building import build
 from douane.plugins.packages import Packages
@@ -20,25 +23,31 @@ from support.planted_packages import STATUS, advisory, affected, osv_zip
 Tree = Mapping[str, str | bytes]
 DIST = "usr/lib/python3/dist-packages/jinja2-3.1.1.dist-info"
 SITE = "usr/lib/python3.12/site-packages/jinja2-3.1.1.dist-info"
-GEM = '  s.name = "rake".freeze\n  s.version = "13.0.6"\n'
-WHEEL = "Name: Jinja2\nVersion: 3.1.1\n\n"
-NPM = '{"name": "npm", "version": "1.0.0"}'
+CONTENT = FILES_CONTENT.decode()
+"""Of each file that describes a package: as JSON it is one of Node, and Python's and Ruby's have their names from their
+paths."""
+
 LANGUAGES = ("python", "node", "gem")
 
 
 def dpkg_list(*paths: str) -> Tree:
-    return {"var/lib/dpkg/info/libruby3.1:amd64.list": "/.\n" + "".join(f"/{path}\n" for path in paths)}
+    md5 = hashlib.md5(FILES_CONTENT).hexdigest()
+    return {"var/lib/dpkg/info/libruby3.1:amd64.md5sums": "".join(f"{md5}  {path}\n" for path in paths)}
 
 
 def apk_database(*paths: str) -> Tree:
-    listed = "".join(f"F:{path.rpartition('/')[0]}\nR:{path.rpartition('/')[2]}\nZ:Q1\n" for path in paths)
+    sha1 = base64.b64encode(hashlib.sha1(FILES_CONTENT).digest()).decode()
+    listed = "".join(f"F:{path.rpartition('/')[0]}\nR:{path.rpartition('/')[2]}\nZ:Q1{sha1}\n" for path in paths)
     return {"lib/apk/db/installed": f"P:ruby\nV:3.3-r0\nA:x86_64\n{listed}\n"}
 
 
 def pacman_list(*paths: str) -> Tree:
-    folder = "var/lib/pacman/local/ruby-3.3-1"
-    listed = "".join(f"{path}\n" for path in paths)
-    return {f"{folder}/desc": "%NAME%\nruby\n\n%VERSION%\n3.3-1\n", f"{folder}/files": f"%FILES%\nusr/\n{listed}\n"}
+    folder, sha256 = "var/lib/pacman/local/ruby-3.3-1", hashlib.sha256(FILES_CONTENT).hexdigest()
+    lines = "".join(f"./{path} time=1.0 sha256digest={sha256}\n" for path in paths)
+    return {
+        f"{folder}/desc": "%NAME%\nruby\n\n%VERSION%\n3.3-1\n",
+        f"{folder}/mtree": gzip.compress(f"#mtree\n{lines}".encode()),
+    }
 
 
 def rpm_database(*_: str) -> Tree:
@@ -57,31 +66,31 @@ class Distribution(NamedTuple):
 DEBIAN = Distribution(
     {"etc/os-release": "ID=debian\nVERSION_ID=12\n", "var/lib/dpkg/status": STATUS.replace("telnetd", "telnet")},
     {
-        f"{DIST}/METADATA": WHEEL,
-        "usr/lib/python3/dist-packages/rpm-4.18.egg-info": "Name: rpm\nVersion: 4.18\n",
-        "usr/share/nodejs/npm/package.json": NPM,
-        "usr/lib/ruby/gems/3.1.0/specifications/rake-13.0.6.gemspec": GEM,
-        "usr/lib/ruby/gems/3.1.0/specifications/default/csv-3.2.2.gemspec": GEM.replace("rake", "csv"),
-        "usr/share/rubygems-integration/all/specifications/rack-2.gemspec": GEM.replace("rake", "rack"),
+        f"{DIST}/METADATA": CONTENT,
+        "usr/lib/python3/dist-packages/rpm-4.18.egg-info": CONTENT,
+        "usr/share/nodejs/npm/package.json": CONTENT,
+        "usr/lib/ruby/gems/3.1.0/specifications/rake-13.0.6.gemspec": CONTENT,
+        "usr/lib/ruby/gems/3.1.0/specifications/default/csv-3.2.2.gemspec": CONTENT,
+        "usr/share/rubygems-integration/all/specifications/rack-2.gemspec": CONTENT,
     },
     dpkg_list,
 )
 COMMON = {
-    f"{SITE}/METADATA": WHEEL,
-    "usr/lib/node_modules/npm/package.json": NPM,
-    "usr/lib/ruby/gems/3.1.0/specifications/rake-13.0.6.gemspec": GEM,
+    f"{SITE}/METADATA": CONTENT,
+    "usr/lib/node_modules/npm/package.json": CONTENT,
+    "usr/lib/ruby/gems/3.1.0/specifications/rake-13.0.6.gemspec": CONTENT,
 }
 ALPINE = Distribution({"etc/os-release": "ID=alpine\nVERSION_ID=3.20.1\n"}, COMMON, apk_database)
 ARCH = Distribution({"etc/os-release": "ID=arch\n"}, COMMON, pacman_list)
 ROCKY = Distribution(
     {"etc/os-release": "ID=rocky\nVERSION_ID=9.4\n"},
     {
-        f"{SITE}/METADATA": WHEEL,
+        f"{SITE}/METADATA": CONTENT,
         f"{SITE}/INSTALLER": "rpm\n",
-        "usr/lib/node_modules_22/npm/package.json": NPM,
-        "usr/lib/node_modules_22/npm/node_modules/tar/package.json": NPM.replace("npm", "tar"),
-        "usr/share/gems/specifications/rake-13.0.6.gemspec": GEM,
-        "usr/lib64/ruby/gems/2.5.0/specifications/rack-2.0.gemspec": GEM.replace("rake", "rack"),
+        "usr/lib/node_modules_22/npm/package.json": CONTENT,
+        "usr/lib/node_modules_22/npm/node_modules/tar/package.json": CONTENT,
+        "usr/share/gems/specifications/rake-13.0.6.gemspec": CONTENT,
+        "usr/lib64/ruby/gems/2.5.0/specifications/rack-2.0.gemspec": CONTENT,
     },
     rpm_database,
 )
@@ -90,14 +99,14 @@ LINKS = {"usr/lib/node_modules": "node_modules_22"}
 
 DISTRIBUTIONS = {"debian": DEBIAN, "alpine": ALPINE, "arch": ARCH, "rocky": ROCKY}
 PLANTED = {
-    "usr/lib/python3.12/site-packages/evil-1.dist-info/METADATA": WHEEL.replace("Jinja2", "evil"),
-    "usr/lib64/python3.12/site-packages/evil-2.egg-info": WHEEL.replace("Jinja2", "evil"),
-    "usr/lib/python3/dist-packages/evil-3.dist-info/METADATA": WHEEL.replace("Jinja2", "evil"),
-    "usr/share/nodejs/evil/package.json": NPM,
-    "usr/lib64/node_modules/evil/package.json": NPM,
-    "usr/share/gems/specifications/evil-1.gemspec": GEM,
-    "usr/lib64/ruby/gems/2.5.0/specifications/default/evil-1.gemspec": GEM,
-    "usr/share/rubygems-integration/all/specifications/evil-1.gemspec": GEM,
+    "usr/lib/python3.12/site-packages/evil-1.dist-info/METADATA": CONTENT,
+    "usr/lib64/python3.12/site-packages/evil-2.egg-info": CONTENT,
+    "usr/lib/python3/dist-packages/evil-3.dist-info/METADATA": CONTENT,
+    "usr/share/nodejs/evil/package.json": CONTENT,
+    "usr/lib64/node_modules/evil/package.json": CONTENT,
+    "usr/share/gems/specifications/evil-1.gemspec": CONTENT,
+    "usr/lib64/ruby/gems/2.5.0/specifications/default/evil-1.gemspec": CONTENT,
+    "usr/share/rubygems-integration/all/specifications/evil-1.gemspec": CONTENT,
 }
 """In folders of distributions, without a mark, and in no list."""
 
@@ -117,7 +126,7 @@ def owners(image: bytes) -> tuple[set[str], set[str]]:
     return distribution, {package.path for package in packages} - distribution
 
 
-def listed(files: Mapping[str, str], name: str) -> set[str]:
+def listed(files: Iterable[str], name: str) -> set[str]:
     """The paths as the inspector tells them: those behind the link by the link."""
     names = (path for path in files if not path.endswith("INSTALLER"))
     return {"/" + (path.replace("node_modules_22", "node_modules") if name == "rocky" else path) for path in names}
@@ -139,10 +148,10 @@ def test_what_stands_beside_it_in_the_folders_of_the_distribution_is_not(name: s
 def test_a_list_has_no_say_outside_of_the_folders_of_the_distribution(name: str) -> None:
     """A package of somebody else may install into /usr/local, and NodeSource's for Debian does into /usr/lib."""
     files = {
-        "usr/local/lib/python3.11/site-packages/jinja2-3.1.1.dist-info/METADATA": WHEEL,
-        "usr/local/lib/node_modules/npm/package.json": NPM,
-        "var/lib/gems/3.1.0/specifications/rake-13.0.6.gemspec": GEM,
-    } | ({"usr/lib/node_modules/npm/package.json": NPM} if name == "debian" else {})
+        "usr/local/lib/python3.11/site-packages/jinja2-3.1.1.dist-info/METADATA": CONTENT,
+        "usr/local/lib/node_modules/npm/package.json": CONTENT,
+        "var/lib/gems/3.1.0/specifications/rake-13.0.6.gemspec": CONTENT,
+    } | ({"usr/lib/node_modules/npm/package.json": CONTENT} if name == "debian" else {})
     lists = {} if name == "rocky" else DISTRIBUTIONS[name].lists(*files)
     distribution, foreign = owners(image_of(name, files={**files, **lists}))
     assert {f"/{path}" for path in files} <= foreign
@@ -156,10 +165,31 @@ def test_a_mark_of_pip_counts_more_than_the_list(name: str) -> None:
     assert len(distribution) >= 2
 
 
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_what_somebody_has_written_over_it_is_not(name: str) -> None:
+    """`npm install -g npm` of Alpine and Arch puts another version into the same file."""
+    path = next(path for path in DISTRIBUTIONS[name].files if path.endswith("/npm/package.json"))
+    distribution, foreign = owners(image_of(name, files={path: CONTENT.replace("1.0.0", "2.0.0")}))
+    assert foreign == listed([path], name)
+    assert len(distribution) >= 2
+
+
+@pytest.mark.parametrize(("vendor", "is_same"), [(b"Fedora Modules", True), (b"NodeSource Inc", False)])
+def test_npm_of_another_vendor_is_not(vendor: bytes, is_same: bool) -> None:
+    """NodeSource's for RHEL is where RHEL's would be. What is beside npm has another digest."""
+    npm, *rest = sorted(headers(FILES_SQLITE), key=lambda header: b"\0npm\0" not in header[:4000])
+    assert b"/usr/lib/node_modules_22/npm/" in npm
+    database = ndb_of([npm.replace(b"Fedora Project", vendor), *rest])
+    tree = {**ROCKY.system, **ROCKY.files, "var/lib/rpm/Packages.db": database}
+    distribution, foreign = owners(guest_image(tree, links=LINKS))
+    assert len(distribution) == (5 if is_same else 3)
+    assert {path.split("/")[3] for path in foreign} == (set() if is_same else {"node_modules"})
+
+
 def test_a_link_to_what_the_distribution_has_leads_to_its_package_and_to_no_other() -> None:
     """Arch has /usr/lib64 as a link to /usr/lib; a link elsewhere shows what is there."""
     links = {"usr/lib64": "lib", "usr/lib/python3.9": "../../opt/python"}
-    planted = {"opt/python/site-packages/jinja2-3.1.1.dist-info/METADATA": WHEEL}
+    planted = {"opt/python/site-packages/jinja2-3.1.1.dist-info/METADATA": CONTENT}
     distribution, foreign = owners(
         guest_image({**ARCH.system, **COMMON, **pacman_list(*COMMON), **planted}, links=links)
     )

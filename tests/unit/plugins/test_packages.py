@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ def test_the_version_of_the_source_counts(tmp_path: Path) -> None:
 
 def test_what_the_distribution_has_installed_is_not_looked_up_as_of_pypi(tmp_path: Path) -> None:
     moved = {path.replace("usr/local/lib/python3.11", "usr/lib/python3"): text for path, text in WHEEL.items()}
-    moved["var/lib/dpkg/info/python3-jinja2.list"] = "".join(f"/{path}\n" for path in moved)
+    sums = (f"{hashlib.md5(text.encode()).hexdigest()}  {path}\n" for path, text in moved.items())
+    moved["var/lib/dpkg/info/python3-jinja2.md5sums"] = "".join(sums)
     cve = database_of(tmp_path, advisory("X-1", affected("PyPI", "jinja2", "fixed 9")), ADVISORIES[1])
     assert "jinja2 3.1.1" in inspect(cve, refuse="low", image=guest_image(planted_tree(**moved))).message
     moved = {path: text.replace("pip\n", "debian\n") for path, text in moved.items()}

@@ -2,7 +2,7 @@
 versions under their old numbers. Advisories of PyPI would be false for them.
 
 The lists of the system's package manager decide, and not the place alone: what somebody else puts into a folder of the
-distribution is in none of them.
+distribution is in none of them, or has another digest.
 """
 
 from __future__ import annotations
@@ -38,11 +38,15 @@ _FOLDERS: dict[str, dict[str, tuple[str, ...]]] = {
 - dpkg: the npm of NodeSource is in ``/usr/lib/node_modules``, and no distribution's.
 - rpm: Fedora and RHEL have gems in ``/usr/share/gems`` (Red Hat's "RubyGems macros": ``gem_dir``), SUSE in
   ``/usr/lib64/ruby/gems`` (the wiki's "Packaging Ruby"). ``/usr/lib/node_modules`` is a link to ``node_modules_22``
-  beside it in Fedora and RHEL 10 (``nodejs_private_sitelib`` in nodejs.spec). pip writes to ``/usr/local`` since
+  beside it in Fedora and RHEL 10 (``nodejs_private_sitelib`` in nodejs.spec); the npm of NodeSource is there, too, by
+  another vendor (`_BASE`). pip writes to ``/usr/local`` since
   Fedora 27 ("Making sudo pip safe"), and leaves its mark elsewhere.
 - pacman: ArchWiki's package guidelines of Python, Ruby ("/usr/lib/ruby/gems", which `gem` with ``--no-user-install``
   writes to as well) and Node.js (``npm install -g --prefix "$pkgdir/usr"``).
 """
+
+_BASE = ("glibc", "filesystem", "bash", "rpm")
+"""Packages of rpm that are the distribution's in every system; their vendor is its name."""
 
 MANAGERS = tuple(_FOLDERS)
 _INSTALLERS = ("pip", "uv", "poetry", "pdm")
@@ -58,12 +62,18 @@ class Ownership:
         self._places = {package.path: self._place(package) for package in packages if package.kind not in MANAGERS}
         paths = {path for path in self._places.values() if path}
         guest, tree = system_behind(root)
-        self._installed = guest.installed_files(tree, self._managers, paths) if paths else frozenset()
+        self._origins = guest.installed_files(tree, self._managers, paths) if paths else {}
+        self._vendors = {
+            _vendor(package.origin) for package in packages if package.kind == "rpm" and package.name in _BASE
+        }
 
     def is_of_distribution(self, package: GuestPackage) -> bool:
         """True for a package of a language that the distribution has installed, and no installer of the language has
         been at."""
-        return self._places.get(package.path) in self._installed and not self._has_mark(package)
+        origin = self._origins.get(self._places.get(package.path, ""))
+        if origin is None or self._has_mark(package):
+            return False
+        return package.kind != "node" or "rpm" not in self._managers or _vendor(origin) in self._vendors
 
     def _place(self, package: GuestPackage) -> str:
         """The path of its file without links, if a manager of this system installs such packages there."""
@@ -84,3 +94,8 @@ class Ownership:
         except OSError:
             return False
         return installer.decode("utf-8", "replace").strip() in _INSTALLERS
+
+
+def _vendor(origin: str) -> str:
+    """``SUSE LLC <https://www.suse.com/>`` and ``SUSE LINUX GmbH, Nuernberg, Germany`` are the same."""
+    return origin.partition(" ")[0]
