@@ -122,8 +122,10 @@ def owners(image: bytes) -> tuple[set[str], set[str]]:
     result = run(Packages, image, config={"unread": "warn"})
     system = inventory_from(result.documents["inventory"]).systems[0]
     packages = [package for package in system.packages if package.kind in LANGUAGES]
+    paths = {package.path for package in packages}
+    assert len(paths) == len(packages), "a package is there twice"
     distribution = {package.path for package in packages if package.of_distribution}
-    return distribution, {package.path for package in packages} - distribution
+    return distribution, paths - distribution
 
 
 def listed(files: Iterable[str], name: str) -> set[str]:

@@ -37,23 +37,26 @@ _GEM_FIELD = re.compile(r"^\s*s\.(name|version)\s*=\s*(?:Gem::Version\.new\()?[\
 
 
 def standard_items(tree: Tree) -> Iterator[Item]:
-    """What is in the folders where package managers put these packages."""
+    """What is in the folders where package managers put these packages; of a folder with several names once."""
+    visited: set[str] = set()
     for pattern in PYTHON:
-        for path, folder in _folders(tree, pattern):
+        for path, folder in _folders(tree, pattern, visited):
             yield from _renamed(tree.items(folder), folder, path)
     for pattern in (*RUBY, *NODE):
-        for path, folder in _folders(tree, pattern):
+        for path, folder in _folders(tree, pattern, visited):
             yield from _renamed(tree.walk(folder), folder, path)
 
 
-def _folders(tree: Tree, pattern: str) -> Iterator[tuple[str, str]]:
-    """Folders that have these names, or to which links with these names lead; and where they are."""
+def _folders(tree: Tree, pattern: str, visited: set[str]) -> Iterator[tuple[str, str]]:
+    """Folders that have these names, or to which links with these names lead; and where they are. Arch has /usr/lib64
+    as a link to /usr/lib."""
     for item in tree.glob(pattern):
         try:
             target = tree.stat(item.path)
         except OSError:
             continue
-        if target.node.kind == FOLDER:
+        if target.node.kind == FOLDER and target.path not in visited:
+            visited.add(target.path)
             yield item.path, target.path
 
 
