@@ -206,9 +206,13 @@ class ClientGone(AgentError):
 
 
 class EvidenceError(DouaneError):
-    """The key of ``[evidence]`` cannot sign now: the image is not let in without its summary."""
+    """The key of ``[evidence]`` cannot sign now: the image is not let in without its summary.
+
+    ``bill-not-kept``: nor without its bill of materials, where Glance keeps those.
+    """
 
     code = "not-signed"
+    codes = frozenset({"bill-not-kept"})
 
 
 class NotVerified(DouaneError):

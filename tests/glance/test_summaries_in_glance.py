@@ -1,8 +1,9 @@
-"""Signed summaries of the images of a real Glance, with the key in Glance or in `douane agent`."""
+"""Signed summaries and bills of materials of images in a real Glance, with the key in Glance or in `douane agent`."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,10 +19,18 @@ from support.glance.glance_server import StartGlance
 from support.glance.images import settled
 from support.glance.plans import INSPECT, UNPACK
 from support.glance.site import Site, is_as_new, with_douane
+from support.planted_packages import STATUS, image_of, planted_tree
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
 
 DATA = os.urandom(300_000)
+PACKAGES = """
+[[plugin]]
+name = "packages"
+use = "packages"
+mode = "warn"
+on_incomplete = "warn"
+"""
 VERIFIER = "https://images.example.org/douane"
 
 
@@ -40,6 +49,11 @@ class SignedSite:
 
     def summary(self, image: str) -> Path:
         return self.folder / "summaries" / f"{image}.json"
+
+    def packages(self, image: str) -> list[str]:
+        """The names in the image's bill of materials."""
+        bill = json.loads((self.folder / "summaries" / f"{image}.cdx.json").read_bytes())
+        return [component["name"] for component in bill["components"]]
 
     def verify(self, image: str) -> int:
         """The exit code of `douane verify` for the bytes that Glance serves."""
@@ -65,8 +79,9 @@ def signed_site(
     (folder / "summaries").mkdir()
     by_agent = request.param == "agent"
     evidence = f'[evidence]\nkey = "evidence.pem"\nverifier = "{VERIFIER}"\n'
-    (folder / "douane.toml").write_text(evidence + (UNPACK if by_agent else INSPECT))
-    settings = {"summaries": str(folder / "summaries"), "config": str(folder / "douane.toml")}
+    (folder / "douane.toml").write_text(evidence + (UNPACK if by_agent else INSPECT) + PACKAGES)
+    settings = {name: str(folder / "summaries") for name in ("summaries", "bills")}
+    settings["config"] = str(folder / "douane.toml")
     with ExitStack() as stack:
         if by_agent:
             agent = AgentServer("33", folder / "douane.toml")
@@ -92,6 +107,20 @@ def test_each_accepted_image_has_a_summary_that_is_about_its_bytes(signed_site: 
     assert not signed_site.summary(refused).exists()
     signed_site.summary(uploaded).write_bytes(signed_site.summary(refused).with_suffix("").name.encode())
     assert signed_site.verify(uploaded) == 1
+
+
+def test_each_accepted_image_has_a_bill_of_its_packages(signed_site: SignedSite, tmp_path: Path) -> None:
+    disk = image_of(planted_tree(STATUS), tmp_path).read_bytes()
+    site = signed_site.site
+    uploaded, staged, downloaded = (site.create("good") for _ in range(3))
+    assert site.put(uploaded, "file", disk).status == 204
+    assert site.put(staged, "stage", disk).status == 204
+    site.start_import(staged)
+    site.download(downloaded, gzip.compress(disk) if signed_site.packs else disk)
+    assert [settled(site.api, image) for image in (staged, downloaded)] == ["active", "active"]
+    for image in (uploaded, staged, downloaded):
+        assert sorted(signed_site.packages(image)) == ["debian", "gcc", "libssl3", "telnetd"]
+        assert signed_site.verify(image) == 0
 
 
 def test_no_image_gets_in_while_the_key_is_missing(signed_site: SignedSite) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from douane.bills.kept import InventoryRecord
 from douane.declared import DeclaredImage
 from douane.engine import DouaneError, Report, RunEnded
 from douane.glance.filter import Filter
@@ -117,6 +118,8 @@ class Script:
         """Raised when an inspection begins."""
         self.final_error: DouaneError | None = None
         """Raised at the end of an image without EVIL, instead of a report."""
+        self.bill_error: DouaneError | None = None
+        """Raised instead of a bill of materials."""
         self.report: dict[str, Any] = {}
         """Fields of the report of an image without EVIL."""
         self.refusal: dict[str, Any] = {"code": "evil", "message": "there is evil in it"}
@@ -182,6 +185,11 @@ class FakeBackend:
         if self._script.error is not None:
             raise self._script.error
         return FakeInspection(self._script, declared, size)
+
+    def bill(self, record: InventoryRecord) -> str:
+        if self._script.bill_error is not None:
+            raise self._script.bill_error
+        return f"the bill of {record.sha256[:4]}"
 
 
 def proposals(**values: Any) -> dict[str, Proposed]:

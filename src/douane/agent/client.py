@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from douane.bills.kept import InventoryRecord
 from douane.declared import DeclaredImage
 from douane.engine import Report, RunEnded
 from douane.engine.served_plan import PlanFacts
@@ -20,7 +21,19 @@ from douane.errors import AgentError, AgentUnavailable
 from douane.plan.binding import ANYBODY, Sender
 from douane.stream.connection import Connection, Hangup, wait_until_ready
 
-from .protocol import End, Failed, InspectReply, InspectRequest, PlanReply, PlanRequest, Reported, Started, Waiting
+from .protocol import (
+    BillReply,
+    BillRequest,
+    End,
+    Failed,
+    InspectReply,
+    InspectRequest,
+    PlanReply,
+    PlanRequest,
+    Reported,
+    Started,
+    Waiting,
+)
 
 _T = TypeVar("_T")
 _PIPE_BYTES = 1 << 20
@@ -98,6 +111,22 @@ class Agent:
                 while isinstance(reply := _receive(connection), Waiting | Started):
                     pass
             return _report(reply)
+
+        return _retry(ask, patience)
+
+    def bill(self, record: InventoryRecord, *, patience: float = 0.0) -> str:
+        """The bill of materials of an accepted image, by the inventory in its report, which needs a sandbox.
+
+        An agent that does not run is asked again for `patience` seconds. Raises DouaneError.
+        """
+
+        def ask() -> str:
+            with contextlib.closing(self._connect()) as connection, _unavailable():
+                connection.send(BillRequest(record))
+                reply: BillReply = connection.receive(BillReply)
+            if isinstance(reply, Failed):
+                raise _failure(reply)
+            return reply.bill
 
         return _retry(ask, patience)
 

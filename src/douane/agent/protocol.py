@@ -4,11 +4,13 @@ The client's first line is a request; descriptors travel with it (SCM_RIGHTS, un
 
     {"version": 3, "do": "plan"}
     {"version": 3, "do": "inspect", "name": ..., "size": ..., "declared": {...}}   + the image [+ a file for the result]
+    {"version": 3, "do": "bill", "record": {...}}
 
 The agent replies with a line for each event: ``{"state": "waiting"}``; ``{"state": "begun", "plan": ...}`` with the
 digest of the plan that the image goes through, which may have changed while the image waited; and last ``{"state":
 "done", ...}`` or ``{"state": "failed", "code": ..., "message": ...}``. The image is a regular file, or a pipe that the
-client fills. After the last byte the client sends ``{"do": "end"}``: a pipe that closes without it was given up. The
+client fills. A bill of materials is asked for with the inventory of a report, and comes in ``{"state": "done", "bill":
+...}``. After the last byte the client sends ``{"do": "end"}``: a pipe that closes without it was given up. The
 connection is the claim on the work: the agent stops when the client closes it.
 """
 
@@ -18,6 +20,7 @@ from typing import Annotated
 
 import msgspec
 
+from douane.bills.kept import InventoryRecord
 from douane.declared import DeclaredImage
 from douane.engine.served_plan import PlanFacts
 from douane.plan.binding import ANYBODY, Sender
@@ -49,11 +52,19 @@ class InspectRequest(msgspec.Struct, tag_field="do", tag="inspect"):
     version: int = VERSION
 
 
+class BillRequest(msgspec.Struct, tag_field="do", tag="bill"):
+    """The bill of materials of an accepted image."""
+
+    record: InventoryRecord
+    """The inventory in its report."""
+    version: int = VERSION
+
+
 class End(msgspec.Struct, tag_field="do", tag="end"):
     """The pipe has carried the whole image."""
 
 
-Request = PlanRequest | InspectRequest
+Request = PlanRequest | InspectRequest | BillRequest
 
 
 # ---- replies
@@ -85,5 +96,13 @@ class Reported(msgspec.Struct, tag_field="state", tag="done"):
     report: Report
 
 
+class Billed(msgspec.Struct, tag_field="state", tag="done"):
+    """The bill was made."""
+
+    bill: str
+    """In CycloneDX."""
+
+
 PlanReply = PlanFacts | Failed
+BillReply = Billed | Failed
 InspectReply = Waiting | Started | Reported | Failed

@@ -7,14 +7,17 @@ import logging
 import os
 import select
 import stat
+import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
 
-from douane.engine import FileSource
-from douane.engine.served_plan import ServedPlan
+from douane.bills.kept import kept_bill
+from douane.engine import FileSource, RunOptions
+from douane.engine.served_plan import ServedPlan, emit
 from douane.errors import AgentError, ClientGone, DouaneError
 from douane.sandbox import refuse_descriptors
 from douane.stream.connection import Connection, Hangup, close_received, convert
@@ -23,7 +26,18 @@ from douane.stream.source import Source, pending_bytes
 
 from .client_image import check_image, check_result
 from .pipe_source import START_BYTES, PipeSource, half_capacity
-from .protocol import VERSION, Failed, InspectRequest, PlanRequest, Reported, Request, Started, Waiting
+from .protocol import (
+    VERSION,
+    Billed,
+    BillRequest,
+    Failed,
+    InspectRequest,
+    PlanRequest,
+    Reported,
+    Request,
+    Started,
+    Waiting,
+)
 from .slots import Arrival, Pace, Place, Slots
 from .workers import Job, Workers
 
@@ -45,6 +59,8 @@ class Desk(msgspec.Struct, frozen=True):
     """Seconds that an image may wait for a slot."""
     min_rate: int
     """Bytes a second; an image that comes slower has no slot."""
+    bills: AbstractContextManager[object] = msgspec.field(default_factory=threading.Lock)
+    """Bills of materials are made one at a time: one takes 0.2 s."""
 
 
 class Session:
@@ -73,6 +89,8 @@ class Session:
     def _answer(self, request: Request, fds: list[int]) -> None:
         if isinstance(request, PlanRequest):
             self._connection.send(self._desk.current_plan().facts)
+        elif isinstance(request, BillRequest):
+            self._bill(request)
         elif fds:
             self._inspect(request, fds[0], fds[1] if len(fds) > 1 else None)
         else:
@@ -107,6 +125,16 @@ class Session:
         finally:
             self._desk.slots.leave(arrival)
         self._connection.send(self._reply(job))
+
+    def _bill(self, request: BillRequest) -> None:
+        with self._desk.bills:
+            self._check_connection()
+            try:
+                bill = kept_bill(request.record, RunOptions(tier=self._desk.current_plan().tier, emit=emit))
+            except DouaneError as error:
+                self._connection.send(Failed(error.code, str(error)))
+            else:
+                self._connection.send(Billed(bill))
 
     def _source(self, image: int, request: InspectRequest, arrival: Arrival) -> Source:
         # The source closes a copy: after closing `image` itself, its number could be another client's by the time this

@@ -5,14 +5,14 @@ image is read. The inventory comes of a stranger's image, so it is unpacked wher
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from douane.catalog import Image, Task
 from douane.declared import DeclaredImage
 from douane.engine import FileSource, Plan, PluginSpec, RunOptions, inspect_image
 from douane.errors import NoInventory, NotShown
@@ -25,6 +25,9 @@ from douane.units import MiB
 from .unread import UnreadParts, unread_parts
 from .writer import Bill, stored_name, write_bill
 
+if TYPE_CHECKING:  # Glance and the agent have no catalog
+    from douane.catalog import Image, Task
+
 INSPECTORS = ("packages",)
 NAME = "inventory"
 TOO_LONG = "its list of packages was too long to be kept with the import"
@@ -32,6 +35,8 @@ NONE = (
     "no import on record has kept its list of packages; the plan needs the inspector `packages`, after all transforms, "
     "and `douane serve` forgets imports after `task_expiry`"
 )
+NOT_LISTED = "it has no list of packages; the plan needs the inspector `packages`, after all transforms"
+NO_DIGEST = "the SHA-256 of the image was not taken"
 DAMAGED = "inventory-damaged"
 EMPTY = "empty"
 """Codes of the run: the inventory is none, and no component was written, which is no failure."""
@@ -45,7 +50,7 @@ class InventoryRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     image: str
     task: str
-    """The import whose report has it."""
+    """The import whose report has it; empty where imports have no name."""
 
     sha256: str
     """Of the stored bytes, which it is of."""
@@ -61,17 +66,28 @@ def kept_inventory(image: Image, tasks: Sequence[Task]) -> InventoryRecord:
     problem = NONE
     for task in reversed(tasks):
         report = _report_of(task, image)
-        if report is None:
-            continue
-        for verdict in report.verdicts_on_stored():
-            document = verdict.documents.get(DOCUMENT)
-            if verdict.ran is None or not is_one_of(verdict.ran.use, INSPECTORS) or not isinstance(document, dict):
-                continue
-            if "too_long" not in document:
-                assert report.stored.sha256 is not None, "no other report is taken"
-                return InventoryRecord(image=image.id, task=task.id, sha256=report.stored.sha256, document=document)
+        inventory = NONE if report is None else inventory_in(report, image.id, task.id)
+        if isinstance(inventory, InventoryRecord):
+            return inventory
+        if inventory == TOO_LONG:
             problem = TOO_LONG
     raise _none(image.id, problem)
+
+
+def inventory_in(report: Report, image_id: str, import_id: str = "") -> InventoryRecord | str:
+    """The inventory of the stored bytes that a report has; or a sentence that says why there is none."""
+    problem = NOT_LISTED
+    for verdict in report.verdicts_on_stored():
+        document = verdict.documents.get(DOCUMENT)
+        if verdict.ran is None or not is_one_of(verdict.ran.use, INSPECTORS) or not isinstance(document, dict):
+            continue
+        if "too_long" in document:
+            problem = TOO_LONG
+        elif report.stored.sha256 is None:
+            problem = NO_DIGEST
+        else:
+            return InventoryRecord(image=image_id, task=import_id, sha256=report.stored.sha256, document=document)
+    return problem
 
 
 def _report_of(task: Task, image: Image) -> Report | None:
@@ -106,6 +122,13 @@ def write_kept_bill(
         with os.fdopen(sink.open_read(), "rb") as lines:
             write_bill(bill, lines, output)
     return unread
+
+
+def kept_bill(record: InventoryRecord, options: RunOptions) -> str:
+    """The bill of an inventory. Raises as :func:`write_kept_bill`."""
+    output = io.StringIO()
+    write_kept_bill(record, output, options)
+    return output.getvalue()
 
 
 def _unpack(record: InventoryRecord, sink: TempSink, options: RunOptions) -> UnreadParts:

@@ -9,6 +9,7 @@ import threading
 import msgspec
 
 from douane.agent import Agent, AgentInspection, ServedPlan, has_green_threads
+from douane.bills.kept import InventoryRecord, kept_bill
 from douane.declared import DeclaredImage
 from douane.engine import FileSource, Inspection, Report, RunOptions, Sink, inspect_image, load_plan
 from douane.engine.served_plan import emit
@@ -91,6 +92,10 @@ class LocalBackend:
         sign_accepted(plan, report, image_id, declared.name)
         return report
 
+    def bill(self, record: InventoryRecord) -> str:
+        """The bill of materials of an accepted image, by the list of packages in its report. Raises DouaneError."""
+        return kept_bill(record, RunOptions(tier=self.tier, emit=emit))
+
 
 class LocalInspection(Inspection):
     """An inspection in this process, with the digest of its plan."""
@@ -160,6 +165,10 @@ class AgentBackend:
         return self._agent.inspect(
             fd, declared, name, sink=sink, patience=self._patience, sender=sender, image_id=image_id
         )
+
+    def bill(self, record: InventoryRecord) -> str:
+        """See :class:`LocalBackend`."""
+        return self._agent.bill(record, patience=self._patience)
 
 
 Backend = LocalBackend | AgentBackend

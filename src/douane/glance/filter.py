@@ -62,6 +62,7 @@ def filter_factory(_global_conf: dict[str, str], **local_conf: str) -> Callable[
         guard=guard,
         key=key,
         summaries=settings.summaries,
+        bills=settings.bills,
     )
 
 
@@ -78,9 +79,11 @@ class Filter:
         guard: ImportGuard | None = None,
         key: bytes | None = None,
         summaries: str | None = None,
+        bills: str | None = None,
     ) -> None:
         """With `properties`, set those of the plugins on accepted images; with `key`, a proof of them. Without `guard`,
-        let every import through. `summaries` is the folder for the signed summaries, if there are any."""
+        let every import through. `summaries` and `bills` are the folders for signed summaries and for bills of
+        materials, if there are any."""
         self._app = app
         self._backend = backend
         self._attestations = attestations
@@ -88,6 +91,7 @@ class Filter:
         self._guard = guard
         self._key = key
         self._summaries = summaries
+        self._bills = bills
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         recover_once()  # before anybody sees the images that a killed Glance left half-way
@@ -122,7 +126,10 @@ class Filter:
         except NotReadable as error:
             return error.response  # who may not see the image may not fill it either: Glance says why
         tag = Tag() if route.action == "stage" and self._attestations is not None else None
-        upload = Upload(self._backend, route, declared, length, tag, sender_of(environ, route), self._summaries)
+        sender = sender_of(environ, route)
+        upload = Upload(
+            self._backend, route, declared, length, tag, sender, summaries=self._summaries, bills=self._bills
+        )
         try:
             response = self._forward(environ, route, upload, length)
         except BaseException as error:
@@ -186,7 +193,8 @@ class Filter:
             log.error("the properties of image %.80r cannot be set: %s", route.image, problem)
         if upload.tag is not None and self._attestations is not None:
             try:
-                self._attestations.save(route.image, Attestation.of(upload.report, upload.plan_digest, upload.tag))
+                attestation = Attestation.of(upload.report, upload.plan_digest, upload.tag, route.image)
+                self._attestations.save(route.image, attestation)
             except OSError as error:
                 log.error("image %.80r will be inspected again when it is imported: %s", route.image, error)
             _clean(self._attestations)

@@ -13,7 +13,7 @@ from douane.own_folders import register
 from .proof.key import read_key
 
 _TIERS = ("full", "strict", "off")
-NAMES = ("config", "sandbox", "agent", "state", "properties", "again", "imports", "key", "summaries")
+NAMES = ("config", "sandbox", "agent", "state", "properties", "again", "imports", "key", "summaries", "bills")
 """Names of the settings; in the environment ``DOUANE_CONFIG`` and so on."""
 
 
@@ -47,6 +47,9 @@ class Settings:
 
     summaries: str | None = None
     """A folder for the signed summaries of accepted images, if the plan has ``[evidence]``."""
+
+    bills: str | None = None
+    """A folder for their bills of materials, beside summaries; it may be the same."""
 
     def read_key(self) -> bytes | None:
         """The key of the proofs, if there is one. Raises PlanError."""
@@ -86,16 +89,28 @@ def read_settings(options: Mapping[str, str], environ: Mapping[str, str] = os.en
         raise PlanError(f"'state' names {state}, which is no directory; make it, owned by the user that runs Glance")
     if state is not None:
         register(state)
-    summaries = get("summaries")
-    if summaries is not None and not (Path(summaries).is_dir() and os.access(summaries, os.W_OK | os.X_OK)):
+    summaries, bills = _folder("summaries", get("summaries")), _folder("bills", get("bills"))
+    if bills is not None and summaries is None:
         raise PlanError(
-            f"'summaries' names {summaries}, which is no folder that can be written; make it, owned by the user that "
-            "runs Glance"
+            "'bills' names a folder for bills of materials, but 'summaries' none for the signed summaries that vouch "
+            "for the images: set both, and write [evidence] into the plan"
         )
     properties, again = boolean("properties", "true"), boolean("again", "false")
-    settings = Settings(config, sandbox, agent, state, properties, again, imports == "guarded", get("key"), summaries)
+    settings = Settings(
+        config, sandbox, agent, state, properties, again, imports == "guarded", get("key"), summaries, bills
+    )
     settings.read_key()
     return settings
+
+
+def _folder(name: str, path: str | None) -> str | None:
+    """Raises PlanError if nobody can write there."""
+    if path is not None and not (Path(path).is_dir() and os.access(path, os.W_OK | os.X_OK)):
+        raise PlanError(
+            f"{name!r} names {path}, which is no folder that can be written; make it, owned by the user that runs "
+            "Glance"
+        )
+    return path
 
 
 _shared: list[Settings] = []

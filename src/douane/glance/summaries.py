@@ -30,6 +30,13 @@ def check_summaries(folder: str | None, *, signs: bool) -> None:
         raise PlanError(_NEEDS_FOLDER if signs else _NEEDS_KEY)
 
 
+def path_of(folder: str, image: str, suffix: str) -> Path:
+    """The file about an image (an id) in a folder. Raises EvidenceError."""
+    if not _ID.fullmatch(image):  # it came in a URL: it could be a path
+        raise EvidenceError(f"the image's id is no UUID, but {image!r:.80}")
+    return Path(folder) / f"{image.lower()}{suffix}"
+
+
 def keep_summary(folder: str | None, image: str, summary: Mapping[str, Any] | None) -> None:
     """Write the `summary` of the accepted `image` (an id) into `folder`, durably and in one step, as ``ID.json``.
 
@@ -40,10 +47,9 @@ def keep_summary(folder: str | None, image: str, summary: Mapping[str, Any] | No
         return
     if folder is None or summary is None:
         raise EvidenceError(_NEEDS_FOLDER if folder is None else _NEEDS_KEY)
-    if not _ID.fullmatch(image):  # it came in a URL: it could be a path
-        raise EvidenceError(f"the image's id is no UUID, but {image!r:.80}")
+    path = path_of(folder, image, ".json")
     try:
         # It is meant for everybody who may look into the folder.
-        write_durably(Path(folder) / f"{image.lower()}.json", msgspec.json.encode(summary), mode=0o644)
+        write_durably(path, msgspec.json.encode(summary), mode=0o644)
     except OSError as error:
         raise EvidenceError(f"the summary of image {image} cannot be kept in {folder}: {error.strerror}") from error

@@ -1,7 +1,8 @@
-"""The agent signs summaries of accepted images with a key that its clients need not read."""
+"""The agent signs summaries of accepted images with a key that its clients need not read, and makes their bills."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -10,11 +11,13 @@ import msgspec
 import pytest
 
 from douane.agent import Agent
+from douane.bills.kept import InventoryRecord
 from douane.declared import DeclaredImage
 from douane.errors import AgentError
 from douane.evidence import verify_summary
 from douane.evidence.verification import digests_of
 from douane.plugins.attestations.keys import PublicKeys
+from douane.plugins.packages.inventory import Inventory, Package, System, document_of
 from support.agent import StartAgent, plan
 
 IMAGE_ID = "b5f1d1c0-4a58-4b57-9f0b-0c9d1f3c5a11"
@@ -41,6 +44,12 @@ def test_an_accepted_image_is_signed_for_or_not_accepted(start_agent: StartAgent
         with pytest.raises(AgentError) as caught:
             agent.inspect(file.fileno(), DeclaredImage(name="n"), "the image", image_id=IMAGE_ID)
         assert caught.value.code == "wrong-configuration"
+    package = Package("bash", "5", "", "", ("deb", "amd64", "", "var/lib/dpkg/status", False))
+    document = document_of(Inventory([System("disk", {"ID": "debian"}, [package])], []))
+    record = InventoryRecord(image=IMAGE_ID, task="", sha256="a" * 64, document=document)
+    assert [each["name"] for each in json.loads(agent.bill(record))["components"]] == ["debian", "bash"]
+    with pytest.raises(AgentError, match="has no bill of materials"):
+        agent.bill(msgspec.structs.replace(record, document={"packages": 1, "zlib": "none"}))
     inspection = agent.begin(DeclaredImage(), len(DATA), "the image", image_id=IMAGE_ID)
     inspection.write(DATA)
     with pytest.raises(AgentError) as caught:

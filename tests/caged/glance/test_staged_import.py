@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from douane.bills.kept import InventoryRecord
 from douane.glance import backends, settings
 from douane.glance.outcome import Reason, Undo, requeue
 from douane.glance.settings import Settings
 from douane.glance.staged.attestation import Attestation, Attestations
 from douane.glance.staged.staged_import import Changes, StagedImport
 from douane.glance.staged.tag import Tag
+from douane.plugins.packages.inventory import Inventory, Package, System, document_of
 from support.fake_image import FakeImage, NotFound, TaskAbortedError, Wrapper
 
 ID = Wrapper.image_id
@@ -186,6 +190,23 @@ def test_other_bytes_another_plan_or_the_setting_again_mean_a_new_inspection(wor
     settings.share(Settings(str(world.config), state=str(world.state)))
     attestations.save(ID, attestation(world, b"EVIL"))
     world.plan(f'{world.acts}timeout = "5m"\n')
+    assert isinstance(world.run(b"EVIL"), Reason)
+
+
+def test_attested_bytes_get_their_bill_of_the_list_that_was_attested(world: World, tmp_path: Path) -> None:
+    folder = str(world.state)
+    settings.share(Settings(str(world.config), state=folder, summaries=folder, bills=folder))
+    package = Package("bash", "5", "", "", ("deb", "amd64", "", "var/lib/dpkg/status", False))
+    document = document_of(Inventory([System("disk", {"ID": "debian"}, [package])], []))
+    record = InventoryRecord(image=ID, task="", sha256="a" * 64, document=document)
+    accepted = msgspec.structs.replace(attestation(world, b"EVIL"), summary={"payload": ""}, inventory=record)
+    attestations = Attestations(folder)
+    attestations.save(ID, accepted)
+    assert isinstance(world.run(b"EVIL"), Changes)
+    bill = json.loads((world.state / f"{ID}.cdx.json").read_text())
+    assert [component["name"] for component in bill["components"]] == ["debian", "bash"]
+    assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": "a" * 64}]
+    attestations.save(ID, msgspec.structs.replace(accepted, inventory=None))  # an earlier release did not look
     assert isinstance(world.run(b"EVIL"), Reason)
 
 

@@ -40,6 +40,8 @@ def examine(site: Site) -> Iterator[Point]:
     yield _state(settings, has_imports=bool(site.conf.enabled_import_methods))
     if settings.summaries is not None:
         yield _AREA.ok("summaries", f"each accepted image gets one, signed, in {settings.summaries}")
+    if settings.bills is not None:
+        yield _AREA.ok("bills", f"each accepted image whose packages are listed gets one in {settings.bills}")
     if not settings.guard_imports:
         yield _AREA.advice(
             "imports",

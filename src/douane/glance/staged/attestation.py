@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from douane.bills.kept import InventoryRecord, inventory_in
 from douane.engine import Report
 from douane.glance.image_metadata import reported_properties
 from douane.report import PropertyValue
@@ -50,9 +51,11 @@ class Attestation(msgspec.Struct, frozen=True, kw_only=True):
     """Digests (hex) of the bytes by algorithm, if any were taken."""
     summary: dict[str, Any] | None = None
     """The signed summary, if the plan has ``[evidence]``."""
+    inventory: InventoryRecord | str | None = None
+    """What the bill of materials is made of, 128 KiB at most; or why there is none. None: of an earlier release."""
 
     @classmethod
-    def of(cls, report: Report, plan: str, tag: Tag) -> Attestation:
+    def of(cls, report: Report, plan: str, tag: Tag, image_id: str) -> Attestation:
         """From the report of an accepted image, the digest of its plan, and the tag of its bytes, which ends."""
         return cls(
             size=tag.size,
@@ -66,6 +69,7 @@ class Attestation(msgspec.Struct, frozen=True, kw_only=True):
             at=time.time(),
             digests=report.stored.digests(),
             summary=report.summary,
+            inventory=inventory_in(report, image_id),
         )
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from douane.bills.kept import NOT_LISTED, InventoryRecord, inventory_in
 from douane.declared import DeclaredImage
 from douane.engine import Report
 from douane.errors import DouaneError
 from douane.glance import internals
 from douane.glance.backends import Backend, import_backend
+from douane.glance.bills import keep_bill
 from douane.glance.image_metadata import (
     Texts,
     changed_properties,
@@ -53,6 +55,8 @@ class Changes:
     """Digests (hex) of the accepted bytes by algorithm, if any were taken."""
     summary: Mapping[str, Any] | None = None
     """The signed summary, if there is one."""
+    inventory: InventoryRecord | str = NOT_LISTED
+    """What the bill of materials is made of; or why there is none."""
 
 
 class StagedImport:
@@ -128,6 +132,7 @@ class StagedImport:
             self._attestations.delete(self._id)
         if image.virtual_size and changes.attributes.keys() == {"virtual_size"}:
             changes = replace(changes, attributes={})
+        keep_bill(settings.bills, self._id, changes.inventory, backend.bill)
         keep_summary(settings.summaries, self._id, changes.summary)
         self._apply(image, backend, settings, changes)
         return changes
@@ -141,6 +146,8 @@ class StagedImport:
             return None
         if backend.signs and attestation.summary is None:
             return None
+        if settings.bills is not None and attestation.inventory is None:
+            return None
         if not staged.has_tag(attestation.key, attestation.tag):
             log.warning("image %s: other bytes are staged than were inspected; they are inspected now", self._id)
             return None
@@ -151,7 +158,8 @@ class StagedImport:
             if settings.properties or not has_namespace(name, backend.plugins)
         }
         attributes = {"virtual_size": attestation.virtual_size} if attestation.virtual_size else {}
-        return Changes(properties, attributes, attestation.digests, attestation.summary)
+        inventory = attestation.inventory or NOT_LISTED
+        return Changes(properties, attributes, attestation.digests, attestation.summary, inventory)
 
     def _inspect(self, image: Any, staged: StagedFile, backend: Backend, settings: Settings) -> Changes | Reason:
         with contextlib.ExitStack() as stack:
@@ -173,11 +181,11 @@ class StagedImport:
             if not staged.is_in_place():
                 raise DouaneError(f"{staged.path} is another file than the one that was inspected")
             if not report.is_transformed:
-                return _changes(report, settings, None)
+                return _changes(report, self._id, settings, None)
             if result is None:
                 raise DouaneError("the agent's plan has changed meanwhile: import the image again")
             staged.replace_with(result)
-            return _changes(report, settings, staged.size)
+            return _changes(report, self._id, settings, staged.size)
 
     def _not_accepted(self, report: Report) -> Reason:
         reason = reason_of(report, None)
@@ -243,17 +251,18 @@ class StagedImport:
                 action.set_image_attribute(**attributes)
 
 
-def _changes(report: Report, settings: Settings, transformed_size: int | None) -> Changes:
+def _changes(report: Report, image_id: str, settings: Settings, transformed_size: int | None) -> Changes:
     """The changes for an accepted image; `transformed_size` in bytes, None if no transform has changed the image."""
     properties = reported_properties(report, with_plugins=settings.properties)
+    inventory = inventory_in(report, image_id)
     attributes: dict[str, Any]
     if transformed_size is None:
         attributes = {} if report.virtual_size is None else {"virtual_size": report.virtual_size}
-        return Changes(properties, attributes, report.stored.digests(), report.summary)
+        return Changes(properties, attributes, report.stored.digests(), report.summary, inventory)
     attributes = {"virtual_size": report.virtual_size, "size": transformed_size}
     formats = {"disk_format": report.disk_format, "container_format": report.container_format}
     attributes |= {name: value for name, value in formats.items() if value is not None}
-    return Changes(properties, attributes, report.stored.digests(), report.summary)
+    return Changes(properties, attributes, report.stored.digests(), report.summary, inventory)
 
 
 def _is_complete(image: Any, staged: StagedFile) -> bool:

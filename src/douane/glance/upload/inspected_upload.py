@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from douane.bills.kept import inventory_in
 from douane.declared import DeclaredImage
 from douane.engine import Report, RunEnded
 from douane.errors import DouaneError
 from douane.glance.backends import Backend, StreamInspection
+from douane.glance.bills import keep_bill
 from douane.glance.reasons import reason_of
 from douane.glance.recovery import journal, uploads
 from douane.glance.staged.tag import Tag
@@ -41,16 +43,19 @@ class Upload:
         length: int | None,
         tag: Tag | None,
         sender: Sender,
+        *,
         summaries: str | None = None,
+        bills: str | None = None,
     ) -> None:
-        """The accepted bytes go into `tag`, by which an import recognises them. `summaries` is the folder for signed
-        summaries, if there are any."""
+        """The accepted bytes go into `tag`, by which an import recognises them. `summaries` and `bills` are the folders
+        for signed summaries and for bills of materials, if there are any."""
         self._backend = backend
         self._route = route
         self._declared = declared
         self._length = length
         self._sender = sender
         self._summaries = summaries
+        self._bills = bills
         self._inspection: StreamInspection | None = None
         self._entry: journal.Entry | None = None
         self._has_begun = False  # before that, the image may belong to another request
@@ -100,7 +105,7 @@ class Upload:
             self.refusal = _NEEDS_IMPORT
             raise NotAccepted
         if self._route.action == "file":
-            self._keep_summary(self.report)  # now: Glance makes the image active as soon as it has read the end
+            self._keep_evidence(self.report)  # now: Glance makes the image active as soon as it has read the end
 
     def abort(self, reason: str) -> None:
         """See :class:`PieceInspector`."""
@@ -117,8 +122,9 @@ class Upload:
         elif self._entry is not None:
             self._entry.release()
 
-    def _keep_summary(self, report: Report) -> None:
+    def _keep_evidence(self, report: Report) -> None:
         try:
+            keep_bill(self._bills, self._route.image, inventory_in(report, self._route.image), self._backend.bill)
             keep_summary(self._summaries, self._route.image, report.summary)
         except DouaneError as error:
             self._reject(None, error)
