@@ -54,6 +54,7 @@ class Douane(LazyGroup):
         "plan": "plan_cmd:plan",
         "plugin": "plugin_cmd:plugin",
         "policy": "policy_cmd:policy",
+        "reactivate": "images_cmd:reactivate",
         "rescan": "rescan_cmd:rescan",
         "save": "images_cmd:save",
         "sbom": "sbom_cmd:sbom",

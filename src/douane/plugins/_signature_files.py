@@ -9,10 +9,20 @@ from douane_plugin import Incomplete
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 MAX_SIGNATURE_BYTES = 1 << 20
 MAX_NAME_BYTES = 200
+
+
+def if_granted(open_grant: Callable[[], Any]) -> Any | None:
+    """What the call opens; None if the operator has not granted it. The name stands in the call, where `douane plugin
+    describe` finds it."""
+    try:
+        return open_grant()
+    except LookupError:
+        return None
 
 
 def read_bounded(path: str, most: int) -> bytes | None:

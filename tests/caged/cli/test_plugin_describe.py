@@ -106,6 +106,21 @@ def test_what_comes_with_douane_can_be_described(tmp_path: Path, name: str) -> N
     assert description["scratch"] is (name == "convert")
 
 
+@pytest.mark.parametrize(
+    ("name", "grants", "programs"),
+    [
+        ("signature", "certificates gpg minisign signatures sigstore sums sums_signature trust", ["gpgv"]),
+        ("provenance", "attestations keys sigstore", []),
+    ],
+)
+def test_an_inspector_of_signatures_names_what_it_can_be_granted(
+    tmp_path: Path, name: str, grants: str, programs: list[str]
+) -> None:
+    description = described(name, cwd=tmp_path)
+    assert (sorted(description["grants"]), description["programs"]) == (grants.split(), programs)
+    assert "more" not in describe(name, cwd=tmp_path).stdout.partition("asks for")[2]
+
+
 def test_a_program_tells_what_it_can(tmp_path: Path) -> None:
     description = described("exec:/bin/true", cwd=tmp_path)
     assert (description["kind"], description["schema"]) == ("program", None)

@@ -100,6 +100,10 @@ def test_a_changed_rule_refuses_one_of_three_and_nothing_happens_to_it_unasked(s
     assert site.rescan()["images"] == 2
     result = site.rescan("--deactivate", site.ids["two"], code=1)
     assert (result["refused"], result["deactivated"]) == (1, 0), "one that is named is judged, though it is deactivated"
+    for _ in range(2):
+        assert site.douane.run("reactivate", site.ids["two"], site.ids["one"][:8]).code == 0
+    assert set(site.status().values()) == {"active"}
+    assert site.rescan(code=1)["images"] == 3
 
 
 def test_another_name_is_another_image_to_its_inspectors_and_one_image_can_be_named(site: Site) -> None:

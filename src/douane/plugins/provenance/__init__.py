@@ -6,8 +6,6 @@ from douane_plugin import Inspector, Reject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from douane_plugin import Image
 
     from .attestation import Attested, Trust
@@ -70,18 +68,19 @@ class Provenance(Inspector):
         identity: str | None = None,
         issuer: str | None = None,
     ) -> None:
-        from douane.plugins._signature_files import Beside
+        from douane.plugins._signature_files import Beside, if_granted
 
         from .attestation import Trust
 
         if builders is not None and not builders:
             raise ValueError("'builders' is empty, so nothing could be accepted; list the ids, or leave it out")
         self.required, self.property, self.name = required, property, name
-        attestations = self._granted("attestations")
+        attestations = if_granted(lambda: self.grant("attestations"))
         self._attestations = (
             None if attestations is None else Beside(attestations, "attestations", _ENDINGS, _SIGNATURES)
         )
-        self._trust: Trust = Trust(self._granted("keys"), self._granted("sigstore"), identity, issuer)
+        keys, sigstore = if_granted(lambda: self.grant("keys")), if_granted(lambda: self.grant("sigstore"))
+        self._trust: Trust = Trust(keys, sigstore, identity, issuer)
         self._trust.builders = builders
         if predicate_types is not None:
             self._trust.predicate_types = tuple(predicate_types)
@@ -146,9 +145,3 @@ class Provenance(Inspector):
                 "upload an image of a trusted builder with its attestation",
             )
         return {"verified": "none"}
-
-    def _granted(self, name: str) -> Any | None:
-        try:
-            return self.grant(name)
-        except LookupError:
-            return None

@@ -11,8 +11,6 @@ from douane_plugin import Incomplete, Inspector, Reject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from cryptography.x509 import Certificate
 
     from douane_plugin import Image
@@ -77,14 +75,14 @@ class Signature(Inspector):
         identity: str | None = None,
         issuer: str | None = None,
     ) -> None:
-        from douane.plugins._signature_files import Beside
+        from douane.plugins._signature_files import Beside, if_granted
 
         from .detached import Keys
 
         self.required, self.property, self.name = required, property, name
         self._certificates, self._anchors = self._load_trust()
-        self._keys = Keys(self._granted, identity, issuer)
-        signatures = self._granted("signatures")
+        self._keys = Keys(self, identity, issuer)
+        signatures = if_granted(lambda: self.grant("signatures"))
         self._signatures = None if signatures is None else Beside(signatures, "signatures", _ENDINGS, _ATTESTATIONS)
         self._sums, self._sums_signature = self._load_sums()
         sources = (property, self._signatures, self._sums)
@@ -194,14 +192,11 @@ class Signature(Inspector):
             raise Reject("signature-missing", "the image is not signed, and this site demands it; get it signed")
         return {"verified": "none"}
 
-    def _granted(self, name: str) -> Any | None:
-        try:
-            return self.grant(name)
-        except LookupError:
-            return None
-
     def _load_trust(self) -> tuple[Certificates | None, list[Certificate]]:
-        certificates, trust = self._granted("certificates"), self._granted("trust")
+        from douane.plugins._signature_files import if_granted
+
+        certificates = if_granted(lambda: self.grant("certificates"))
+        trust = if_granted(lambda: self.grant("trust"))
         if (certificates is None) != (trust is None):
             raise ValueError(
                 "'certificates' and 'trust' belong together: the certificates that images name, and the authorities "
@@ -216,10 +211,11 @@ class Signature(Inspector):
         return Certificates(certificates), load_anchors(trust)
 
     def _load_sums(self) -> tuple[bytes | None, bytes | None]:
-        from douane.plugins._signature_files import MAX_SIGNATURE_BYTES, read_granted
+        from douane.plugins._signature_files import MAX_SIGNATURE_BYTES, if_granted, read_granted
         from douane.plugins._sums import MAX_BYTES
 
-        sums, signature = self._granted("sums"), self._granted("sums_signature")
+        sums = if_granted(lambda: self.grant("sums"))
+        signature = if_granted(lambda: self.grant("sums_signature"))
         if sums is None:
             if signature is not None:
                 raise ValueError("'sums_signature' is granted, but no 'sums' that it could have signed")

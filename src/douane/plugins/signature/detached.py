@@ -6,17 +6,17 @@ import base64
 import binascii
 
 from douane.plugins import _sums
-from douane.plugins._signature_files import MAX_SIGNATURE_BYTES, read_granted
+from douane.plugins._signature_files import MAX_SIGNATURE_BYTES, if_granted, read_granted
 from douane_plugin import Incomplete
 
 from .check import Check, invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Mapping
 
     from douane.plugins._sigstore import SigstoreTrust
+    from douane_plugin import Inspector
 
     from .gpg import Keyring
 
@@ -26,19 +26,19 @@ _STRONG = tuple(algorithm for algorithm in _sums.DIGITS if algorithm not in _sum
 class Keys:
     """Whom the operator trusts to sign, by the kind of the signature. Raises ValueError for the operator."""
 
-    def __init__(self, grant: Callable[[str], Any | None], identity: str | None, issuer: str | None) -> None:
+    def __init__(self, plugin: Inspector, identity: str | None, issuer: str | None) -> None:
         self.minisign: dict[bytes, bytes] = {}
         self.gpg: Keyring | None = None
         self.sigstore: SigstoreTrust | None = None
-        if file := grant("minisign"):
+        if file := if_granted(lambda: plugin.grant("minisign")):
             from .minisign import load_keys
 
             self.minisign = load_keys(read_granted(file, "minisign", MAX_SIGNATURE_BYTES))
-        if file := grant("gpg"):
+        if file := if_granted(lambda: plugin.grant("gpg")):
             from .gpg import MAX_KEYRING_BYTES, Keyring
 
             self.gpg = Keyring(read_granted(file, "gpg", MAX_KEYRING_BYTES))
-        if file := grant("sigstore"):
+        if file := if_granted(lambda: plugin.grant("sigstore")):
             from douane.plugins._sigstore import SigstoreTrust
 
             self.sigstore = SigstoreTrust(file.path, identity, issuer)

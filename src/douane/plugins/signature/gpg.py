@@ -150,9 +150,9 @@ def _good(lines: list[list[str]]) -> list[list[str]]:
 
 
 def _start(keyring: Keyring, arguments: list[str], status: int) -> subprocess.Popen[bytes]:
-    words = ["gpgv", "--homedir", keyring.folder, "--keyring", keyring.path, "--status-fd", "1", *arguments]
+    options = ["--homedir", keyring.folder, "--keyring", keyring.path, "--status-fd", "1", *arguments]
     try:
-        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=status, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(["gpgv", *options], stdin=subprocess.PIPE, stdout=status, stderr=subprocess.DEVNULL)
     except OSError as error:
         raise Incomplete(
             "signature-no-gpgv", "this site cannot run the program that verifies this signature; ask the operator"
