@@ -26,14 +26,14 @@ from .unread import UnreadParts, unread_parts
 from .writer import Bill, stored_name, write_bill
 
 if TYPE_CHECKING:  # Glance and the agent have no catalog
-    from douane.catalog import Image, Task
+    from douane.catalog import AcceptedImport, Image
 
 INSPECTORS = ("packages",)
 NAME = "inventory"
 TOO_LONG = "its list of packages was too long to be kept with the import"
 NONE = (
     "no import on record has kept its list of packages; the plan needs the inspector `packages`, after all transforms, "
-    "and `douane serve` forgets imports after `task_expiry`"
+    "when the image is imported"
 )
 NOT_LISTED = "it has no list of packages; the plan needs the inspector `packages`, after all transforms"
 NO_DIGEST = "the SHA-256 of the image was not taken"
@@ -58,15 +58,15 @@ class InventoryRecord(msgspec.Struct, frozen=True, kw_only=True):
     document: dict[str, Any]
 
 
-def kept_inventory(image: Image, tasks: Sequence[Task]) -> InventoryRecord:
+def kept_inventory(image: Image, imports: Sequence[AcceptedImport]) -> InventoryRecord:
     """The inventory of the last of these imports, oldest first, that has one of the stored bytes.
 
     Raises NoInventory with a sentence that says why there is none.
     """
     problem = NONE
-    for task in reversed(tasks):
-        report = _report_of(task, image)
-        inventory = NONE if report is None else inventory_in(report, image.id, task.id)
+    for accepted in reversed(imports):
+        report = _report_of(accepted, image)
+        inventory = NONE if report is None else inventory_in(report, image.id, accepted.id)
         if isinstance(inventory, InventoryRecord):
             return inventory
         if inventory == TOO_LONG:
@@ -90,10 +90,10 @@ def inventory_in(report: Report, image_id: str, import_id: str = "") -> Inventor
     return problem
 
 
-def _report_of(task: Task, image: Image) -> Report | None:
+def _report_of(accepted: AcceptedImport, image: Image) -> Report | None:
     """The report of an import, if it is of the bytes that are stored, and has their SHA-256."""
     try:
-        report = msgspec.convert(task.report, Report)
+        report = msgspec.convert(accepted.report, Report)
     except msgspec.ValidationError:
         return None
     stored = report.stored.digests()

@@ -7,8 +7,19 @@ there and `database.HEAD`.
 """
 
 from .catalog import Catalog
+from .kept_reports import AcceptedImport
 from .query import UploadQuotas
 from .records import CopyFacts, Image, ImportRequest, Member, Task
 from .usage import Usage
 
-__all__ = ["Catalog", "CopyFacts", "Image", "ImportRequest", "Member", "Task", "UploadQuotas", "Usage"]
+__all__ = [
+    "AcceptedImport",
+    "Catalog",
+    "CopyFacts",
+    "Image",
+    "ImportRequest",
+    "Member",
+    "Task",
+    "UploadQuotas",
+    "Usage",
+]

@@ -13,6 +13,7 @@ from .find import Find
 from .identities import StoreIdentities
 from .images import Images
 from .import_tasks import ImportTasks
+from .kept_reports import KeptReports
 from .leases import Leases
 from .members import Members
 from .open_uploads import OpenUploads
@@ -42,6 +43,7 @@ class Catalog(
     StoreIdentities,
     Endings,
     TaskList,
+    KeptReports,
     ProjectUsage,
     Statistics,
     Copies,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Float, String, literal
+from sqlalchemy import Connection, Float, String, literal, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -44,3 +44,9 @@ def _mariadb(element: database_time, compiler: Any, **options: Any) -> str:
     moment = f"SYSDATE(3) + INTERVAL {seconds} SECOND"
     # The percent signs are those of the driver's parameters, too.
     return f"CONCAT(LEFT(DATE_FORMAT({moment}, '%%Y-%%m-%%dT%%H:%%i:%%s.%%f'), 23), 'Z')"
+
+
+def time_in(connection: Connection, seconds: float = 0.0) -> str:
+    """The database's time in so many seconds, for a comparison by an index: PostgreSQL uses none for a value that may
+    differ from row to row, as the time does."""
+    return str(connection.execute(select(database_time(seconds))).scalar_one())

@@ -18,7 +18,7 @@ from douane.errors import BadValue, CatalogError
 from .contention import taken_again
 from .sqlite import SQLite, file_path
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest revision in ``migrations/versions``, which this release reads and writes."""
 
 

@@ -10,6 +10,7 @@ from douane.errors import CatalogError, Conflict, NotFound
 from . import fields, rows, states, usage, values
 from .begin import NO_LEASE
 from .database import Database
+from .kept_reports import forget_reports
 from .records import Image, now
 from .schema import images, tasks
 
@@ -139,6 +140,7 @@ class Images:
             }
             running = and_(tasks.c.image_id == image_id, tasks.c.outcome.is_(None))
             connection.execute(update(tasks).where(running).values(ended))
+            forget_reports(connection, image_id)
             return rows.image(connection, image_id)
 
     def deactivate(self, image_id: str) -> Image:

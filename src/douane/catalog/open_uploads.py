@@ -13,7 +13,7 @@ from douane.errors import Conflict
 
 from . import begin, rows, states, usage, values
 from .begin import owner_of
-from .clock import database_time
+from .clock import time_in
 from .database import Database
 from .open_source import CLIENT, expiry_of, is_open, open_source
 from .query import UploadQuotas
@@ -33,7 +33,7 @@ class OpenUploads:
         `staged_key`, and without another byte it ends in `seconds`. Raises Conflict (``lost-task``), OverQuota."""
         length = values.optional_number("the length", length)
         with self._database.write() as connection:
-            until = _time_in(connection, seconds)
+            until = time_in(connection, seconds)
             row = {"done": values.number("the offset", offset), "total": length, **_lease_until(until)}
             row["source"] = values.json("the source", open_source(task.staged_key, until))
             return _change(connection, task, row, "keep the upload open", quotas)
@@ -83,7 +83,7 @@ class OpenUploads:
         if length is not None:
             row["total"] = values.number("the length", length)
         with self._database.write() as connection:
-            until = _time_in(connection, seconds)
+            until = time_in(connection, seconds)
             row["source"] = values.json("the source", open_source(task.staged_key, until))
             if leaves:
                 row.update(_lease_until(until))
@@ -110,10 +110,6 @@ def _change(
     changed = states.changed_task(connection, owner_of(task), row, doing=doing, at_step="receiving")
     usage.check(connection, changed, quotas)
     return changed
-
-
-def _time_in(connection: Connection, seconds: float) -> str:
-    return str(connection.execute(select(database_time(seconds))).scalar_one())
 
 
 def _lease_until(time: str) -> dict[str, Any]:

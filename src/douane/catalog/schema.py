@@ -233,6 +233,23 @@ Index("tasks_by_end", tasks.c.updated_at, tasks.c.id, sqlite_where=ENDED)
 Index("tasks_unfinished", tasks.c.created_at, tasks.c.id, sqlite_where=UNFINISHED)
 Index("tasks_waiting", tasks.c.step, tasks.c.created_at, sqlite_where=WAITING)
 
+# What imports that were let in said of their images, when their tasks have expired (`kept_reports.py`).
+reports = Table(
+    "reports",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id"), primary_key=True),
+    Column("task_id", String(36), primary_key=True),
+    Column("report", Text, nullable=False),
+    Column("declared", Text),
+    # Of a copying, the variants that it made, by store.
+    Column("variants", Text),
+    Column("created_at", String(32), nullable=False),
+    Column("token", BigInteger, nullable=False),
+    # When to look again whether the image is deleted.
+    Column("check_at", String(32), nullable=False),
+)
+Index("reports_by_check", reports.c.check_at, reports.c.image_id)
+
 # The processes that run imports; `seen_at`, of the last heartbeat, is on the database's clock.
 workers = Table(
     "workers",

@@ -96,17 +96,6 @@ class TaskList:
             query = select(tasks).where(of_page).order_by(tasks.c.token)
             return [task_of(row._asdict()) for row in connection.execute(query)]
 
-    def accepted_tasks(self, image_ids: Iterable[str]) -> dict[str, list[Task]]:
-        """The imports that were let in of each image that has such, oldest first, by the id of the image."""
-        ids = list(image_ids)
-        accepted: dict[str, list[Task]] = {}
-        with self._database.read() as connection:
-            for start in range(0, len(ids), rows.BATCH):
-                of_images = and_(tasks.c.image_id.in_(ids[start : start + rows.BATCH]), tasks.c.outcome == "accepted")
-                for row in connection.execute(select(tasks).where(of_images).order_by(tasks.c.token)):
-                    accepted.setdefault(row.image_id, []).append(task_of(row._asdict()))
-        return accepted
-
     def last_tasks(self, image_ids: Iterable[str]) -> dict[str, Task]:
         """The last task of each image that has one, by the id of the image; as `tasks` they are requested or have
         ended. Without their plans and reports."""

@@ -118,8 +118,8 @@ def evidence(ctx: click.Context, image_id: str, home: str | None) -> None:
     """
     with open_home(ctx, home) as store_home:
         image = find_image(store_home, image_id)
-        tasks = store_home.catalog.tasks(image.id)
-    reports = (task.report for task in reversed(tasks) if task.outcome == "accepted")
+        imports = store_home.catalog.accepted_imports([image.id]).get(image.id, [])
+    reports = (accepted.report for accepted in reversed(imports))
     summaries = (report["summary"] for report in reports if isinstance(report, dict) and report.get("summary"))
     summary = next(summaries, None)
     if summary is None:

@@ -76,7 +76,7 @@ def _from_import(ctx: click.Context, image: str, timestamp: bool, view: ViewOpti
 
     with open_home(ctx, view.home) as store_home:
         stored = find_image(store_home, image)
-        record = kept_inventory(stored, store_home.catalog.accepted_tasks([stored.id]).get(stored.id, []))
+        record = kept_inventory(stored, store_home.catalog.accepted_imports([stored.id]).get(stored.id, []))
     options = run_options(run_tier(Plan(plugins=()), view.sandbox), view.verbose, None)
     unread = write_kept_bill(record, sys.stdout, options, timestamp=timestamp)
     sys.stdout.flush()

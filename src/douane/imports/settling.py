@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from douane.catalog import Catalog, Task
+from douane.catalog.endings import REMOVED_AT_ONCE
 from douane.catalog.needs import can_run, stores_in
 from douane.catalog.open_source import CLIENT, is_open
 from douane.errors import BadValue, Conflict, DouaneError, NotFound, StoreError
@@ -18,6 +19,9 @@ from .service_stores import Stores, delete_copy
 from .task_sources import discard_attempt, discard_task_source
 
 log = logging.getLogger("douane")
+
+REMOVALS = 10
+"""Transactions that remove old tasks at a time: another worker may come for other work after each of them."""
 
 MAX_ATTEMPTS = 3
 """An image on which so many workers died is not tried again."""
@@ -75,11 +79,15 @@ class Settling:
         return len(dead)
 
     def end_expired(self, staged_seconds: float) -> None:
-        """End the tasks whose staged bytes nobody imported in time, and remove the records of old tasks."""
+        """End the tasks whose staged bytes nobody imported in time, and remove the records of old tasks, some at a
+        time."""
         for task in self._catalog.expired_staged(staged_seconds):
             with contextlib.suppress(Conflict, NotFound):  # imported at this moment
                 self._expire(task, "the staged data was not imported in time, and is deleted; upload the image again")
-        self._catalog.remove_ended()
+        for _ in range(REMOVALS):
+            if self._catalog.remove_ended() < REMOVED_AT_ONCE:
+                break
+        self._catalog.forget_deleted_reports()
 
     def end_stranded(self, patience: float) -> None:
         """End the tasks that have waited for so long, in seconds, and that no worker can run: none reaches their

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from douane.catalog import Catalog, CopyFacts, Image, Task
+from douane.catalog import AcceptedImport, Catalog, CopyFacts, Image
 from douane.catalog.records import strongest_digest
 from douane.catalog.states import READABLE
 from douane.declared import DeclaredImage
@@ -24,7 +24,7 @@ from .state import Judged, Record
 PAGE = 500
 """Images at a time: their lists of packages are in memory, of 5 KiB each, at most 128 KiB."""
 
-TASKS = 50
+IMPORTS = 50
 """Images whose reports are in memory at the same time."""
 
 
@@ -39,7 +39,7 @@ class CatalogPlace:
         self._stores = stores
         self._images = images
         self._page: list[str] = []
-        self._tasks: dict[str, list[Task]] = {}
+        self._imports: dict[str, list[AcceptedImport]] = {}
 
     def pages(self) -> Iterator[list[Entry]]:
         """See Place."""
@@ -55,22 +55,22 @@ class CatalogPlace:
             yield self._entries(images)
 
     def _entries(self, images: Sequence[Image]) -> list[Entry]:
-        self._page, self._tasks = [image.id for image in images], {}
+        self._page, self._imports = [image.id for image in images], {}
         return [entry for image in images for entry in entries_of(image)]
 
     def recorded(self, entry: Entry) -> Judged | None:
         """See Place: by the report of the last import that let these bytes in."""
-        judged = (judged_of(task, entry) for task in reversed(self._tasks_of(entry.image)))
+        judged = (judged_of(accepted, entry) for accepted in reversed(self._imports_of(entry.image)))
         return next((each for each in judged if each is not None), None)
 
-    def _tasks_of(self, image: str) -> list[Task]:
+    def _imports_of(self, image: str) -> list[AcceptedImport]:
         """Its imports that were let in; with those of the images that follow in the page, which are asked for next."""
-        if image not in self._tasks:
+        if image not in self._imports:
             start = self._page.index(image)
-            following = self._page[start : start + TASKS]
-            tasks = self._catalog.accepted_tasks(following)
-            self._tasks = {each: tasks.get(each, []) for each in following}
-        return self._tasks[image]
+            following = self._page[start : start + IMPORTS]
+            imports = self._catalog.accepted_imports(following)
+            self._imports = {each: imports.get(each, []) for each in following}
+        return self._imports[image]
 
     def open(self, entry: Entry) -> Source:
         """See Place: from the first store that gives them."""
@@ -123,11 +123,11 @@ def content_of(digests: Mapping[str, str], size: int) -> str:
     return f"size:{size}" if name is None else f"{name}:{digests[name]}"
 
 
-def judged_of(task: Task, entry: Entry) -> Judged | None:
+def judged_of(accepted: AcceptedImport, entry: Entry) -> Judged | None:
     """The verdicts in the report of an import, if they are of these bytes."""
-    document = (
-        task.report if entry.variant_of is None else (task.report or {}).get("variants", {}).get(entry.variant_of)
-    )
+    document = accepted.report
+    if entry.variant_of is not None:
+        document = document.get("variants", {}).get(entry.variant_of)
     try:
         report = msgspec.convert(document, Report)
     except msgspec.ValidationError:
@@ -135,21 +135,21 @@ def judged_of(task: Task, entry: Entry) -> Judged | None:
     if content_of(report.stored.digests(), report.stored.size) != entry.content:
         return None
     records = {
-        verdict.plugin: Record(recorded_fingerprint(verdict.ran, report, task.created_at[:10]), verdict)
+        verdict.plugin: Record(recorded_fingerprint(verdict.ran, report, accepted.created_at[:10]), verdict)
         for verdict in report.verdicts_on_stored()
         if verdict.ran is not None and verdict.outcome in ("accepted", "refused", "incomplete")
     }
     return Judged(
         content=entry.content,
-        declared=_declared_then(task, report, entry),
+        declared=_declared_then(accepted, report, entry),
         transformed=report.is_transformed,
         records=records,
     )
 
 
-def _declared_then(task: Task, report: Report, entry: Entry) -> str:
+def _declared_then(accepted: AcceptedImport, report: Report, entry: Entry) -> str:
     """The digest of the facts that the import judged by, with those that it set itself."""
-    declared = task.declared
+    declared = accepted.declared
     if declared is None:
         return ""
     properties = dict(declared.properties)

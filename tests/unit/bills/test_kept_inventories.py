@@ -53,7 +53,7 @@ def kept_of(catalog: Catalog, *verdicts: Verdict, received: str = "a", stored: s
     )
     task = catalog.begin_import(image.id, method="file", plan={}, on_failure="requeue")
     ready = catalog.ready_to_publish(task, report=report.to_json(), size=1, digests=DIGESTS)
-    return kept_inventory(catalog.activate(ready, ("file",)), catalog.accepted_tasks([image.id])[image.id])
+    return kept_inventory(catalog.activate(ready, ("file",)), catalog.accepted_imports([image.id])[image.id])
 
 
 def test_it_is_that_of_the_inspector_on_the_stored_bytes(catalog: Catalog) -> None:

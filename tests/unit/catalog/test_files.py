@@ -88,7 +88,7 @@ def test_the_migrations_make_the_declared_tables(tmp_path: Path) -> None:
 
 
 def test_a_new_catalog_is_what_the_migrations_make(tmp_path: Path) -> None:
-    """A new revision needs a new file beside `migrations/sqlite/0009.sql`: its first line says how it is made."""
+    """A new revision needs a new file beside `migrations/sqlite/0010.sql`: its first line says how it is made."""
     Catalog(tmp_path / "new").close()
     Database(tmp_path / "migrated", migrate=upgrade).close()
     assert tables(tmp_path / "new") == tables(tmp_path / "migrated")

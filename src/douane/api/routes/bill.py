@@ -30,7 +30,7 @@ class Sbom(Resource):
 
     def _find(self, identity: Identity, image_id: str) -> InventoryRecord:
         image, _ = self.service.visible(identity, image_id)
-        return kept_inventory(image, self.service.catalog.accepted_tasks([image.id]).get(image.id, []))
+        return kept_inventory(image, self.service.catalog.accepted_imports([image.id]).get(image.id, []))
 
     def _write(self, record: InventoryRecord) -> StoredFile:
         """The bill in a temporary file, which the caller closes."""

@@ -1,9 +1,9 @@
--- The catalog of revision 0009 as the migrations make it (sqlite3.Connection.iterdump), for new ones: `database.py`.
+-- The catalog of revision 0010 as the migrations make it (sqlite3.Connection.iterdump), for new ones: `database.py`.
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0009');
+INSERT INTO "alembic_version" VALUES('0010');
 CREATE TABLE chores (
 	name VARCHAR(64) NOT NULL,
 	worker VARCHAR(255),
@@ -61,6 +61,18 @@ CREATE TABLE properties (
 	source VARCHAR(255) NOT NULL,
 	value TEXT NOT NULL,
 	PRIMARY KEY (image_id, name, source),
+	FOREIGN KEY(image_id) REFERENCES images (id)
+);
+CREATE TABLE reports (
+	image_id VARCHAR(36) NOT NULL,
+	task_id VARCHAR(36) NOT NULL,
+	report TEXT NOT NULL,
+	declared TEXT,
+	variants TEXT,
+	created_at VARCHAR(32) NOT NULL,
+	token BIGINT NOT NULL,
+	check_at VARCHAR(32) NOT NULL,
+	PRIMARY KEY (image_id, task_id),
 	FOREIGN KEY(image_id) REFERENCES images (id)
 );
 CREATE TABLE store_identities (
@@ -179,3 +191,4 @@ CREATE INDEX images_by_virtual_size ON images (virtual_size, id) WHERE status !=
 CREATE INDEX images_by_min_disk ON images (min_disk, id) WHERE status != 'deleted';
 CREATE INDEX tasks_by_end ON tasks (updated_at, id) WHERE outcome IS NOT NULL;
 CREATE INDEX tasks_waiting ON tasks (step, created_at) WHERE step = 'waiting';
+CREATE INDEX reports_by_check ON reports (check_at, image_id);
