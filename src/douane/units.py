@@ -5,9 +5,19 @@ Sizes are in the SDK: the plugins' processes need them, too.
 
 from __future__ import annotations
 
-from douane_plugin._units import parse_size, show_exact_size, show_size, split_number
+from douane_plugin._units import number_of, parse_size, show_exact_size, show_size, split_number
 
-__all__ = ["GiB", "KiB", "MiB", "parse_duration", "parse_size", "show_duration", "show_exact_size", "show_size"]
+__all__ = [
+    "GiB",
+    "KiB",
+    "MiB",
+    "number_of",
+    "parse_duration",
+    "parse_size",
+    "show_duration",
+    "show_exact_size",
+    "show_size",
+]
 
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 _LONGEST_DAYS = 36525

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from douane.units import parse_duration, parse_size, show_duration, show_size
+from douane.units import number_of, parse_duration, parse_size, show_duration, show_size
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,8 @@ def test_they_are_shown_for_a_person():
         "1 h 30 min",
         "24 h",
     ]
+
+
+def test_a_number_has_its_noun():
+    assert [number_of(count, "image") for count in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+    assert [number_of(count, "copy", "copies") for count in (1, 2)] == ["1 copy", "2 copies"]

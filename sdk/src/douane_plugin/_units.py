@@ -54,10 +54,15 @@ def show_size(size: int) -> str:
     return f"{size / (1 << 10 * power):.1f} {_PREFIXES[power - 1]}iB"
 
 
+def number_of(count: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun, for a sentence: ``1 worker``, ``2 workers``; ``2 advisories`` with that `plural`."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def show_exact_size(size: int) -> str:
     """A size for a sentence, with the exact number: ``512 bytes``, ``10 GiB``, ``10.5 GiB (11274289153 bytes)``."""
     if size < 1024:
-        return f"{size} byte{'' if size == 1 else 's'}"
+        return number_of(size, "byte")
     power = min((size.bit_length() - 1) // 10, len(_PREFIXES))
     if size % (1 << 10 * power) == 0:
         return f"{size >> 10 * power} {_PREFIXES[power - 1]}iB"

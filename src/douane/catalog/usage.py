@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select
 
 from douane.errors import OverQuota
+from douane.units import number_of
 
 from . import values
 from .database import Database
@@ -90,7 +91,7 @@ def check_count(connection: Connection, owner: str | None, quota: int | None) ->
         # No more are read than the quota allows: at each new image, and while other new images of the project wait.
         some = select(images.c.id).where(_mine(owner)).limit(quota + 1).subquery()
         if _number(connection, select(func.count()).select_from(some)) > quota:
-            raise OverQuota(f"the project would have more than {quota} images, which are the most that are allowed")
+            raise OverQuota(f"the project has {number_of(quota, 'image')}, the most that it may have")
 
 
 def _check(what: str, used: int, quota: int | None) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from douane.units import number_of
+
 from .output import plain
 
 if TYPE_CHECKING:
@@ -33,9 +35,9 @@ def print_conformance(report: Report, again: Mapping[int, str]) -> None:
             click.echo(f"   again: {plain(again[number])}")
     click.echo("")
     count = len(report.findings)
-    summary = "no findings" if not count else "1 finding" if count == 1 else f"{count} findings"
+    summary = number_of(count, "finding") if count else "no findings"
     if report.warnings:
-        summary += ", 1 warning" if len(report.warnings) == 1 else f", {len(report.warnings)} warnings"
+        summary += f", {number_of(len(report.warnings), 'warning')}"
     click.echo(f"{summary}, after {report.seconds:.0f} s")
 
 

@@ -6,6 +6,8 @@ from datetime import datetime
 
 import click
 
+from douane.units import number_of
+
 from .output import say
 
 
@@ -35,5 +37,6 @@ def build_database(files: tuple[str, ...], output: str, date: datetime | None) -
 
     counts = build(files, output, date.date().isoformat() if date else None)
     for system, advisories in counts.systems:
-        say(f"{system}: {advisories} advisories")
-    say(f"{output}: {counts.advisories} advisories as of {counts.date}; {counts.ignored} others were left out")
+        say(f"{system}: {number_of(advisories, 'advisory', 'advisories')}")
+    total = number_of(counts.advisories, "advisory", "advisories")
+    say(f"{output}: {total} as of {counts.date}; left out: {counts.ignored}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from douane.errors import PlanError
+from douane.units import number_of
 
 from .options import home_option
 from .output import say
@@ -64,7 +65,7 @@ def _wait(catalog: Catalog) -> None:
     last = None
     while count := sum(number for step, number in catalog.unfinished_by_step().items() if step not in KEPT_STEPS):
         if count != last:
-            say(f"douane: {count} imports run or wait")
+            say(f"douane: {number_of(count, 'import')} {'runs or waits' if count == 1 else 'run or wait'}")
         last = count
         time.sleep(0.5)
     say("douane: no import runs or waits")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from douane.errors import PlanError
-from douane.units import show_size
+from douane.units import number_of, show_size
 
 from .options import home_option, json_option
 from .output import print_json, print_table, progress_bar, say
@@ -98,17 +98,17 @@ def _print(result: Result) -> None:
         )
         print_table(("fault", "store", "image or key", "what", "what to do"), rows, colours={"repaired": "green"})
     if result.unlisted:
-        say(f"douane: {result.unlisted} more faults are not listed; repair these and check again")
+        more = number_of(result.unlisted, "more fault")
+        say(f"douane: {more} {'is' if result.unlisted == 1 else 'are'} not listed; repair these and check again")
     for summary in result.stores:
         if not summary.is_checked and not summary.copies:
             say(f"douane: {summary.id}: not checked")
             continue
         partly = "" if summary.is_checked else "; not checked to the end"
         read = f", {summary.digests} of them read ({show_size(summary.bytes_read)})" if summary.digests else ""
-        seen = f"{summary.copies} copies{read}, {summary.intact} intact; {summary.staged} staged"
+        seen = f"{number_of(summary.copies, 'copy', 'copies')}{read}, {summary.intact} intact; {summary.staged} staged"
         say(f"douane: {summary.id}: {seen}{partly}")
     repaired = sum(fault.repaired for fault in result.faults)
-    faults = "1 fault" if result.open_faults == 1 else f"{result.open_faults} faults"
-    say(f"douane: {faults}{f', {repaired} repaired' if repaired else ''}")
+    say(f"douane: {number_of(result.open_faults, 'fault')}{f', {repaired} repaired' if repaired else ''}")
     if not result.is_complete:
         say("douane: a store could not be checked, so there may be more faults")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import click
 
 from douane.errors import PlanError
+from douane.units import number_of
 
 from .options import json_option
 from .output import print_json, print_table
@@ -126,7 +127,7 @@ def verify(
             ((image, v.result.value, v.detail) for image, v in results),
             colours={Result.PROVEN.value: "green", Result.UNPROVEN.value: "yellow", Result.FALSE.value: "bold red"},
         )
-        click.echo(f"{len(results) - unproven} of {len(results)} images are proven")
+        click.echo(f"proven: {len(results) - unproven} of {number_of(len(results), 'image')}")
     ctx.exit(1 if unproven else 0)
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from douane.errors import NotShown, PlanError
 from douane.report import EXIT_CODES
+from douane.units import number_of
 
 from .options import ViewOptions, name_of, run_options, run_tier
 from .output import say
@@ -194,5 +195,5 @@ def end(ctx: click.Context, unread: UnreadParts, *, silent: bool = False) -> Non
     for part in () if silent else unread.parts:
         say(f"unread: {part.place}: {part.why} ({part.code})")
     if not silent and unread.count > len(unread.parts):
-        say(f"unread: {unread.count - len(unread.parts)} more parts")
+        say(f"unread: {number_of(unread.count - len(unread.parts), 'more part')}")
     ctx.exit(UNREAD if unread.count else 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from douane.errors import PlanError
+from douane.units import number_of
 
 from .output import say
 
@@ -43,5 +44,6 @@ def _run(path: str) -> int:
     for case, mistake in results:
         say(f"{'FAILED' if mistake else 'passed'}  {case.name}{': ' + mistake if mistake else ''}")
     failures = sum(1 for _, mistake in results if mistake)
-    say(f"{path}: {len(parsed.rules)} rules for `{inspector}`, {len(results)} tests, {failures} failed")
+    rules, tests = number_of(len(parsed.rules), "rule"), number_of(len(results), "test")
+    say(f"{path}: {rules} for `{inspector}`, {tests}, {failures} failed")
     return failures

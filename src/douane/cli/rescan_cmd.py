@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from douane.units import show_size
+from douane.units import number_of, show_size
 
 from .options import PlanOptions, home_option, json_option, plan_options, run_options, tier_for, verbose_option
 from .output import print_json, print_table, say
@@ -112,7 +112,7 @@ def _nothing(_summary: Summary) -> None:
 
 
 def _say_progress(summary: Summary) -> None:
-    say(f"rescan: {summary.images} images, {summary.refused} refused, {summary.undecided} undecided")
+    say(f"rescan: {number_of(summary.images, 'image')}, {summary.refused} refused, {summary.undecided} undecided")
 
 
 def _print(summary: Summary) -> None:
@@ -134,7 +134,7 @@ def _print(summary: Summary) -> None:
         if row.not_deactivated is not None:
             say(f"rescan: the image {row.image} is not deactivated: {row.not_deactivated}")
     say(
-        f"rescan: {summary.images} images: {summary.accepted} accepted, {summary.refused} refused, "
+        f"rescan: {number_of(summary.images, 'image')}: {summary.accepted} accepted, {summary.refused} refused, "
         f"{summary.undecided} undecided; {summary.unchanged} unchanged, "
         f"{summary.from_documents} judged again without reading, "
         f"{summary.read} read ({show_size(summary.bytes_read)}); {summary.deactivated} deactivated"

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-
-def number_of(count: int, noun: str) -> str:
-    """The number with the noun: "1 worker", "2 workers"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+from douane.units import number_of
 
 
 def why_stranded(count: int, needs: str | None, workers: Sequence[Mapping[str, Any]]) -> str:

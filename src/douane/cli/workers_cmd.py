@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from douane.units import show_size
+from douane.units import number_of, show_size
 
 from .options import home_option, json_option
 from .output import plain, print_json, print_table, say
 from .service_catalog import config_option, keep_options, service_catalog
-from .stranded import number_of, why_stranded
+from .stranded import why_stranded
 
 if TYPE_CHECKING:
     from douane.catalog import Catalog

@@ -19,7 +19,7 @@ from douane.plan.path_grants import granted_path
 from douane.sandbox import Tier
 from douane.sandbox.spec import TEMPORARY_BYTES
 from douane.sandbox.syscalls import PROGRAMS, REFUSED, SIGNALS
-from douane.units import show_size
+from douane.units import number_of, show_size
 
 from .messages import MAX_TRACE, Cause
 from .policy import clean, clean_lines
@@ -165,9 +165,10 @@ def _about_limit(cause: Cause, view: View) -> str:
     if number == errno.EMFILE:
         return f"it allows {view.open_files} open files and connections, and no key allows more"
     if number == errno.EAGAIN and (_FORKS | _STARTS) & set(cause.calls):
-        return f"it allows {spec.processes} processes; set a larger 'processes' if the plugin needs more"
+        processes = number_of(spec.processes, "process", "processes")
+        return f"it allows {processes}; set a larger 'processes' if the plugin needs more"
     if cause.error == "RuntimeError":  # "can't start new thread"
-        return f"it allows {spec.threads} threads; set a larger 'threads' if the plugin needs more"
+        return f"it allows {number_of(spec.threads, 'thread')}; set a larger 'threads' if the plugin needs more"
     if number in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT):
         bound = spec.scratch if spec.scratch is not None else TEMPORARY_BYTES
         return f"it allows {show_size(bound)} of temporary files; set a larger 'scratch' if the plugin needs more"

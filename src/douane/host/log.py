@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from douane.units import KiB, MiB
+from douane.units import KiB, MiB, number_of
 
 from .policy import clean
 
@@ -64,7 +64,9 @@ class Emitter:
                 dropped, self._dropped = self._dropped, 0
             with contextlib.suppress(OSError, ValueError):  # a closed standard error decides no image
                 if dropped:
-                    self._emit("douane", WARNING, f"({dropped} lines were dropped: nobody read them)")
+                    self._emit(
+                        "douane", WARNING, f"({number_of(dropped, 'line was', 'lines were')} dropped: nobody read them)"
+                    )
                 self._emit(*line)
 
     def close(self) -> None:
@@ -139,6 +141,6 @@ class PluginLog:
             self._emit(
                 self._plugin,
                 WARNING,
-                f"({self._dropped} more lines were dropped: too much was logged)",
+                f"({number_of(self._dropped, 'more line was', 'more lines were')} dropped: too much was logged)",
             )
             self._dropped = 0

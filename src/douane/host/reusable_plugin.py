@@ -14,6 +14,7 @@ import msgspec
 from douane import sandbox
 from douane.plan.resolve import ResolvedPlugin
 from douane.report import PluginOutcome
+from douane.units import number_of
 from douane_plugin import wire
 
 from . import messages
@@ -108,8 +109,8 @@ class ReusablePlugin(PythonPlugin):
         assert self._supplies is not None
         self._log.line(
             WARNING,
-            f"its process, which has served {self.earlier_images} images, serves no further one, and a new one is "
-            f"started: {reason}",
+            f"its process, which has served {number_of(self.earlier_images, 'image')}, serves no further one, and "
+            f"a new one is started: {reason}",
         )
         self._process.end()
         super().release()

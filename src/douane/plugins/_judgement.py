@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from douane_plugin import Incomplete, Reject
 from douane_plugin._json import dumps
+from douane_plugin._units import number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Judgement:
             raise Reject(refusals[0][1], self._refusal(refusals))
         if self._gaps:
             code, place, why = self._gaps[0]
-            more = f" and {self._gap_count - 1} more parts" if self._gap_count > 1 else ""
+            more = f" and {number_of(self._gap_count - 1, 'more part')}" if self._gap_count > 1 else ""
             raise Incomplete(code, f"{place}{more} could not be looked at: {why}")
         self._warn()
         return {**properties, "warnings": self.counts[WARN], "notes": self.counts[NOTE]}

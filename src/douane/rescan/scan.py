@@ -72,9 +72,10 @@ class Rescan:
     def run(self) -> Summary:
         """Go over all images. Raises DouaneError if the place or the state fails."""
         began = time.monotonic()
-        for page in self._place.pages():
+        for number, page in enumerate(self._place.pages()):
+            if number:  # the caller has the counts of the last page with those of all
+                self._options.progress(self.summary)
             self._judge_page(page)
-            self._options.progress(self.summary)
         self.summary.seconds = round(time.monotonic() - began, 3)
         return self.summary
 

@@ -13,6 +13,8 @@ import threading
 
 import msgspec
 
+from douane.units import number_of
+
 from .cgroup import Base, write
 
 CONTROLLERS = ("memory", "pids")
@@ -93,7 +95,8 @@ def claim(folder: str, controllers: tuple[str, ...] = CONTROLLERS) -> Base | Abs
     pid = os.getpid()
     neighbours = [neighbour for neighbour in _read(f"{folder}/cgroup.procs").split() if int(neighbour) != pid]
     if neighbours:
-        return Absent(f"{folder} holds {len(neighbours)} more processes, and Douane must be alone in it")
+        more = number_of(len(neighbours), "more process", "more processes")
+        return Absent(f"{folder} holds {more}, and Douane must be alone in it")
     engine = f"{folder}/{ENGINE}"
     try:
         if not inside:

@@ -29,6 +29,7 @@ class Site:
 
     def __init__(self, place: Path) -> None:
         self.place, self.home = place, place / "home"
+        self.progress: list[int] = []
         self.know(ADVISORIES[1:])
         config = place / "plan.toml"
         config.write_text('[[plugin]]\nname = "packages"\nuse = "packages"\ngrants = { cve = "file:cve.sqlite" }\n')
@@ -44,14 +45,18 @@ class Site:
         build([str(osv_zip(self.place / "osv.zip", advisories))], str(self.place / "cve.sqlite"), today())
 
     def rescan(self, tier: Tier) -> Summary:
-        options = RescanOptions(tier=tier, run=RunOptions(tier=tier))
+        said = self.progress = []
+        run = RunOptions(tier=tier)
+        options = RescanOptions(tier=tier, run=run, progress=lambda summary: said.append(summary.images))
         with Catalog(self.home / "catalog.sqlite3") as catalog, State(self.place / "state") as state:
             place = CatalogPlace(catalog, open_stores(load_settings(None, self.home), catalog))
             return Rescan(place, self.plan, state, options).run()
 
 
 @pytest.mark.parametrize("tier", [Tier.FULL, Tier.STRICT])
-def test_the_verdicts_are_those_of_reading_and_no_image_is_read(tmp_path: Path, tier: Tier) -> None:
+def test_the_verdicts_are_those_of_reading_and_no_image_is_read(
+    tmp_path: Path, tier: Tier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = Site(tmp_path)
     (site.home / "store").rename(site.place / "away")
     summary = site.rescan(tier)
@@ -64,5 +69,8 @@ def test_the_verdicts_are_those_of_reading_and_no_image_is_read(tmp_path: Path, 
     assert (row.name, row.outcome, row.code, row.message) == ("old", read.outcome, read.code, read.message)
     summary = site.rescan(tier)
     assert (summary.unchanged, summary.refused) == (2, 1), "and that verdict stands"
+    assert site.progress == [], "the counts of the last page are those of all"
     site.know(ADVISORIES[1:])
+    monkeypatch.setattr("douane.rescan.catalog_place.PAGE", 1)
     assert site.rescan(tier).accepted == 2, "the inventory outlives a refusal"
+    assert site.progress == [1]

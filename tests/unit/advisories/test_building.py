@@ -151,7 +151,7 @@ def test_the_command_says_what_the_database_has(tmp_path: Path) -> None:
     file, output = osv_zip(tmp_path / "osv.zip", ADVISORIES), tmp_path / "cve.sqlite"
     ended = CliRunner().invoke(cve, ["build", "--output", str(output), str(file)])
     assert ended.exit_code == 0, ended.output
-    assert "debian:12: 2 advisories\npypi: 1 advisories\n" in ended.output
+    assert "debian:12: 2 advisories\npypi: 1 advisory\n" in ended.output
     assert "3 advisories as of 2026-11-29" in ended.output
 
 

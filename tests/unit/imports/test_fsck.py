@@ -260,7 +260,7 @@ def test_a_store_without_a_configuration_is_named_with_its_copies(site: Site) ->
     site.opened = Stores(site.opened.ordered[:1], "a")
     (fault,) = site.faults()
     assert (fault.code, fault.store) == ("store-unconfigured", "b")
-    assert "records 1 copies" in fault.message
+    assert "records 1 copy " in fault.message
     assert site.check(store="a").faults == []
 
 

@@ -216,7 +216,7 @@ def test_what_was_not_looked_at_is_no_accept() -> None:
     judgement.match("warn", "w", "/a", "is odd")
     judgement.gap("too-large", "/b", "it has 3 GiB")
     judgement.gap("too-large", "/c", "it has 3 GiB")
-    with pytest.raises(Incomplete, match="/b and 1 more parts could not be looked at: it has 3 GiB"):
+    with pytest.raises(Incomplete, match="/b and 1 more part could not be looked at: it has 3 GiB"):
         judgement.answer({})
 
 

@@ -12,6 +12,7 @@ from douane.catalog import Catalog
 from douane.errors import PlanError
 from douane.imports.service_stores import open_stores
 from douane.imports.settings import ServeSettings, is_shared_database, load_settings
+from douane.units import number_of
 
 from .children import group_of
 from .supervision import Supervision
@@ -63,5 +64,6 @@ class WorkerMachine(Supervision):
 
     def _announce(self) -> None:
         count, stores = self._settings.worker_count, ", ".join(self._settings.store_order)
-        workers = "1 worker" if count == 1 else f"{count} workers"
-        self._say(f"douane runs {workers} as {self._options.host} (home {self.home}; stores {stores})")
+        self._say(
+            f"douane runs {number_of(count, 'worker')} as {self._options.host} (home {self.home}; stores {stores})"
+        )

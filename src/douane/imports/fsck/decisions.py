@@ -10,6 +10,7 @@ from douane.catalog.needs import can_run, stores_in
 from douane.catalog.records import strongest_digest
 from douane.catalog.states import READABLE
 from douane.errors import StoreError
+from douane.units import number_of
 
 from .faults import Fault, Result
 
@@ -142,7 +143,8 @@ def judge_unconfigured(store: str, copies: int) -> Fault:
     return Fault(
         code="store-unconfigured",
         store=store,
-        message=f"the catalog records {copies} copies in this store, which the configuration does not have",
+        message=f"the catalog records {number_of(copies, 'copy', 'copies')} in this store, which the configuration "
+        "does not have",
         remedy="name the store in [serve.stores], or import these images again",
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from douane.plugins._judgement import REFUSE, Judgement, check_unread
 from douane.plugins._literal import Literal
 from douane_plugin import Defer, Incomplete, Inspector
+from douane_plugin._units import number_of
 
 from .database import age_in_days
 from .limits import parse_limits
@@ -129,8 +130,8 @@ class _Scan:
             return
         age = age_in_days(engine)
         if age is None or not -1 <= age <= most:
-            state = "have no date" if age is None else f"are {age:.0f} days old"
-            message = f"the signatures of the virus scanner {state}; at most {most} days are allowed"
+            state = "have no date" if age is None else f"are {number_of(round(age), 'day')} old"
+            message = f"the signatures of the virus scanner {state}; they may be {number_of(most, 'day')} old"
             raise Incomplete("clamav-outdated", message)
 
     def _look_at(self, file: ImageFile) -> None:

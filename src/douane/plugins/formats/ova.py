@@ -197,7 +197,8 @@ class Package:
             elif name not in self._sizes:
                 self.match.find("manifest", f"the manifest lists {member_names.quoted(line.name)}, which is missing")
         if self._manifests:
-            self.match.note("manifest", f"{self._manifests[0]}, {len(self._lines)} digests, not compared here")
+            digests = f"{len(self._lines)} digest{'' if len(self._lines) == 1 else 's'}"
+            self.match.note("manifest", f"{self._manifests[0]}, {digests}, not compared here")
         if self._lines and self._document is not None:
             for file in self._document.files.values():
                 present = [name for name in self._references.first_names(file) if name in self._sizes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from douane.plugins.formats import member_names
 from douane.plugins.formats.ovf_references import split_chunk
 from douane_plugin import Reject
+from douane_plugin._units import number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class DiskParts:
             if len(self.members) < count:
                 raise Reject(
                     "ova-chunks",
-                    f"the disk {name} has {count} chunks, and {len(self.members)} are in the archive; pack all of them",
+                    f"the disk {name} has {number_of(count, 'chunk')}, of which the archive has {len(self.members)}; "
+                    "pack all of them",
                 )
         if not self.size:
             raise Reject("ova-no-disk", f"the disk {name} is empty; export the appliance again")

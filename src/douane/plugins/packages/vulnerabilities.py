@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from douane_plugin._units import number_of
+
 from .ranges import position, sort_key
 from .systems import LANGUAGES, has_kind, name_in, system_of_guest
 
@@ -99,7 +101,8 @@ class Subjects:
             else:
                 groups[subject] = [package]
         for place, count in uncovered.items():
-            why = f"the database has no advisories for {place}, of which are {count} packages"
+            packages = f"{'is' if count == 1 else 'are'} {number_of(count, 'package')}"
+            why = f"the database has no advisories for {place}, of which {packages}"
             gaps.gap(UNCOVERED, system.volume, why)
         return groups
 

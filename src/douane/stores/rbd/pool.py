@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from douane.errors import StoreError
+from douane.units import number_of
 
 from .errors import explain, explain_connection
 from .options import RbdOptions
@@ -40,7 +41,8 @@ class Helpers:
             room = self._room
         if not room.acquire(timeout=_WAITING_SECONDS):
             raise StoreError(
-                f"{self._options.processes} images of {self._options.pool} are open already; raise 'processes'",
+                f"'processes' allows {number_of(self._options.processes, 'open image')} of {self._options.pool} at a "
+                "time; raise it",
                 code="store-busy",
             )
         try:
