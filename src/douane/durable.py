@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:
@@ -22,11 +24,21 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
 
     Raises OSError.
     """
+    with durable_file(path, mode) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def durable_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file that takes the place of that at `path` when the block ends, in one step; after an error it is gone.
+
+    Raises OSError.
+    """
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(fd, "wb") as file:
+        with os.fdopen(fd, "w+b") as file:
             os.fchmod(fd, mode)
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(fd)
         Path(temporary).replace(path)

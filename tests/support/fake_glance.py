@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -186,10 +187,10 @@ class FakeBackend:
             raise self._script.error
         return FakeInspection(self._script, declared, size)
 
-    def bill(self, record: InventoryRecord) -> str:
+    def write_bill(self, record: InventoryRecord, fd: int) -> None:
+        os.write(fd, f"the bill of {record.sha256[:4]}".encode())
         if self._script.bill_error is not None:
             raise self._script.bill_error
-        return f"the bill of {record.sha256[:4]}"
 
 
 def proposals(**values: Any) -> dict[str, Proposed]:

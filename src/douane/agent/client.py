@@ -114,21 +114,22 @@ class Agent:
 
         return _retry(ask, patience)
 
-    def bill(self, record: InventoryRecord, *, patience: float = 0.0) -> str:
-        """The bill of materials of an accepted image, by the inventory in its report, which needs a sandbox.
+    def write_bill(self, record: InventoryRecord, fd: int, *, patience: float = 0.0) -> None:
+        """Have the bill of materials of an accepted image written into the file `fd`, by the inventory in its report.
 
         An agent that does not run is asked again for `patience` seconds. Raises DouaneError.
         """
 
-        def ask() -> str:
+        def ask() -> None:
+            os.ftruncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)
             with contextlib.closing(self._connect()) as connection, _unavailable():
-                connection.send(BillRequest(record))
+                connection.send(BillRequest(record), (fd,))
                 reply: BillReply = connection.receive(BillReply)
             if isinstance(reply, Failed):
                 raise _failure(reply)
-            return reply.bill
 
-        return _retry(ask, patience)
+        _retry(ask, patience)
 
     def _connect(self, *, patience: float | None = None) -> Connection:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""The descriptors that a client hands over: its image, and the file for the result."""
+"""The descriptors that a client hands over: its image, and the file for the result or a bill of materials."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ def check_result(fd: int, image: int) -> None:
 
     Bytes that were there before would stay where the result has holes, and its digests would not be the file's.
     """
+    if os.path.samestat(os.fstat(fd), os.fstat(image)):
+        raise AgentError("the result would overwrite the image while the image is read")
+    check_file(fd)
+
+
+def check_file(fd: int) -> None:
+    """Raise AgentError unless `fd` is an empty regular file that can be written."""
     status = os.fstat(fd)
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
     if not stat.S_ISREG(status.st_mode) or flags & os.O_PATH or flags & os.O_ACCMODE == os.O_RDONLY:
         raise AgentError("the result goes into a regular file that is open for writing")
-    if os.path.samestat(status, os.fstat(image)):
-        raise AgentError("the result would overwrite the image while the image is read")
     if status.st_size:
         raise AgentError("the file for the result is not empty")

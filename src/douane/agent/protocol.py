@@ -4,14 +4,14 @@ The client's first line is a request; descriptors travel with it (SCM_RIGHTS, un
 
     {"version": 3, "do": "plan"}
     {"version": 3, "do": "inspect", "name": ..., "size": ..., "declared": {...}}   + the image [+ a file for the result]
-    {"version": 3, "do": "bill", "record": {...}}
+    {"version": 3, "do": "bill", "record": {...}}   + a file for the bill
 
 The agent replies with a line for each event: ``{"state": "waiting"}``; ``{"state": "begun", "plan": ...}`` with the
 digest of the plan that the image goes through, which may have changed while the image waited; and last ``{"state":
 "done", ...}`` or ``{"state": "failed", "code": ..., "message": ...}``. The image is a regular file, or a pipe that the
-client fills. A bill of materials is asked for with the inventory of a report, and comes in ``{"state": "done", "bill":
-...}``. After the last byte the client sends ``{"do": "end"}``: a pipe that closes without it was given up. The
-connection is the claim on the work: the agent stops when the client closes it.
+client fills. After the last byte the client sends ``{"do": "end"}``: a pipe that closes without it was given up. The
+connection is the claim on the work: the agent stops when the client closes it. A bill of materials is requested with
+the inventory in a report, and written into the file.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class InspectRequest(msgspec.Struct, tag_field="do", tag="inspect"):
 
 
 class BillRequest(msgspec.Struct, tag_field="do", tag="bill"):
-    """The bill of materials of an accepted image."""
+    """Write the bill of materials of an accepted image, in CycloneDX, into the file whose descriptor comes with this
+    line."""
 
     record: InventoryRecord
     """The inventory in its report."""
@@ -97,10 +98,7 @@ class Reported(msgspec.Struct, tag_field="state", tag="done"):
 
 
 class Billed(msgspec.Struct, tag_field="state", tag="done"):
-    """The bill was made."""
-
-    bill: str
-    """In CycloneDX."""
+    """The bill is written."""
 
 
 PlanReply = PlanFacts | Failed

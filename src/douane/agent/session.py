@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from douane.bills.kept import kept_bill
+from douane.bills.kept import write_bill_into
 from douane.engine import FileSource, RunOptions
 from douane.engine.served_plan import ServedPlan, emit
 from douane.errors import AgentError, ClientGone, DouaneError
@@ -24,7 +24,7 @@ from douane.stream.connection import Connection, Hangup, close_received, convert
 from douane.stream.sink import FileSink
 from douane.stream.source import Source, pending_bytes
 
-from .client_image import check_image, check_result
+from .client_image import check_file, check_image, check_result
 from .pipe_source import START_BYTES, PipeSource, half_capacity
 from .protocol import (
     VERSION,
@@ -90,7 +90,9 @@ class Session:
         if isinstance(request, PlanRequest):
             self._connection.send(self._desk.current_plan().facts)
         elif isinstance(request, BillRequest):
-            self._bill(request)
+            if not fds:
+                raise AgentError("a bill was requested, but no file came with the request")
+            self._write_bill(request, fds[0])
         elif fds:
             self._inspect(request, fds[0], fds[1] if len(fds) > 1 else None)
         else:
@@ -126,15 +128,18 @@ class Session:
             self._desk.slots.leave(arrival)
         self._connection.send(self._reply(job))
 
-    def _bill(self, request: BillRequest) -> None:
+    def _write_bill(self, request: BillRequest, file: int) -> None:
+        check_file(file)
         with self._desk.bills:
             self._check_connection()
             try:
-                bill = kept_bill(request.record, RunOptions(tier=self._desk.current_plan().tier, emit=emit))
+                write_bill_into(file, request.record, RunOptions(tier=self._desk.current_plan().tier, emit=emit))
             except DouaneError as error:
                 self._connection.send(Failed(error.code, str(error)))
+            except OSError as error:
+                self._connection.send(Failed("output-failed", f"the bill cannot be written: {error.strerror}"))
             else:
-                self._connection.send(Billed(bill))
+                self._connection.send(Billed())
 
     def _source(self, image: int, request: InspectRequest, arrival: Arrival) -> Source:
         # The source closes a copy: after closing `image` itself, its number could be another client's by the time this

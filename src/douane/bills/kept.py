@@ -5,7 +5,6 @@ image is read. The inventory comes of a stranger's image, so it is unpacked wher
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 import os
 from collections.abc import Sequence
@@ -124,11 +123,11 @@ def write_kept_bill(
     return unread
 
 
-def kept_bill(record: InventoryRecord, options: RunOptions) -> str:
-    """The bill of an inventory. Raises as :func:`write_kept_bill`."""
-    output = io.StringIO()
-    write_kept_bill(record, output, options)
-    return output.getvalue()
+def write_bill_into(fd: int, record: InventoryRecord, options: RunOptions) -> None:
+    """Write the bill of an inventory into the file `fd`, which stays open. Raises as :func:`write_kept_bill`, and
+    OSError."""
+    with open(os.dup(fd), "w", encoding="utf-8") as output:
+        write_kept_bill(record, output, options)
 
 
 def _unpack(record: InventoryRecord, sink: TempSink, options: RunOptions) -> UnreadParts:

@@ -9,7 +9,7 @@ import threading
 import msgspec
 
 from douane.agent import Agent, AgentInspection, ServedPlan, has_green_threads
-from douane.bills.kept import InventoryRecord, kept_bill
+from douane.bills.kept import InventoryRecord, write_bill_into
 from douane.declared import DeclaredImage
 from douane.engine import FileSource, Inspection, Report, RunOptions, Sink, inspect_image, load_plan
 from douane.engine.served_plan import emit
@@ -92,9 +92,10 @@ class LocalBackend:
         sign_accepted(plan, report, image_id, declared.name)
         return report
 
-    def bill(self, record: InventoryRecord) -> str:
-        """The bill of materials of an accepted image, by the list of packages in its report. Raises DouaneError."""
-        return kept_bill(record, RunOptions(tier=self.tier, emit=emit))
+    def write_bill(self, record: InventoryRecord, fd: int) -> None:
+        """Write the bill of materials of an accepted image into the empty file `fd`, by the list of packages in its
+        report. Raises DouaneError, OSError."""
+        write_bill_into(fd, record, RunOptions(tier=self.tier, emit=emit))
 
 
 class LocalInspection(Inspection):
@@ -166,9 +167,9 @@ class AgentBackend:
             fd, declared, name, sink=sink, patience=self._patience, sender=sender, image_id=image_id
         )
 
-    def bill(self, record: InventoryRecord) -> str:
+    def write_bill(self, record: InventoryRecord, fd: int) -> None:
         """See :class:`LocalBackend`."""
-        return self._agent.bill(record, patience=self._patience)
+        self._agent.write_bill(record, fd, patience=self._patience)
 
 
 Backend = LocalBackend | AgentBackend

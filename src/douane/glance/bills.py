@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable
 
 from douane.bills.kept import InventoryRecord
-from douane.durable import write_durably
-from douane.errors import DouaneError, EvidenceError
+from douane.durable import durable_file
+from douane.errors import AgentError, DouaneError, EvidenceError
 
 from .summaries import path_of
 
@@ -21,13 +21,14 @@ NOT_KEPT = "bill-not-kept"
 
 
 def keep_bill(
-    folder: str | None, image: str, inventory: InventoryRecord | str, make: Callable[[InventoryRecord], str]
+    folder: str | None, image: str, inventory: InventoryRecord | str, write: Callable[[InventoryRecord, int], None]
 ) -> None:
     """Write the bill of the accepted `image` (an id) into `folder`, durably and in one step, as ``ID.cdx.json``.
 
-    `make` makes it of the inventory. If there is none, but a sentence that says why, the bill of an earlier import of
-    the image goes, which was about other bytes. Without a folder, nothing is done. Raises EvidenceError if the bill
-    cannot be made or written: the image must not get in without what the operator asked for.
+    `write` writes that of the inventory into a new file, by its descriptor. If there is no inventory, but a sentence
+    that says why, the bill of an earlier import of the image goes, which was about other bytes. Without a folder,
+    nothing is done. Raises EvidenceError if the bill cannot be made or written: the image must not get in without what
+    the operator asked for.
     """
     if folder is None:
         return
@@ -38,10 +39,13 @@ def keep_bill(
             path.unlink(missing_ok=True)
         else:
             # It lists what is in the image of a tenant: not for every user of this host.
-            write_durably(path, make(inventory).encode(), mode=0o640)
+            with durable_file(path, mode=0o640) as file:
+                write(inventory, file.fileno())
     except OSError as error:
         message = f"the bill of materials of image {image} cannot be kept in {folder}: {error.strerror}"
         raise EvidenceError(message, code=NOT_KEPT) from error
     except DouaneError as error:
+        if isinstance(error, AgentError) and error.retry_after is not None:
+            raise  # the tenant reads when to come again
         message = f"the bill of materials of image {image} cannot be made: {error}"
         raise EvidenceError(message, code=NOT_KEPT) from error

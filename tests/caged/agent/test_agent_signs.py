@@ -47,9 +47,15 @@ def test_an_accepted_image_is_signed_for_or_not_accepted(start_agent: StartAgent
     package = Package("bash", "5", "", "", ("deb", "amd64", "", "var/lib/dpkg/status", False))
     document = document_of(Inventory([System("disk", {"ID": "debian"}, [package])], []))
     record = InventoryRecord(image=IMAGE_ID, task="", sha256="a" * 64, document=document)
-    assert [each["name"] for each in json.loads(agent.bill(record))["components"]] == ["debian", "bash"]
-    with pytest.raises(AgentError, match="has no bill of materials"):
-        agent.bill(msgspec.structs.replace(record, document={"packages": 1, "zlib": "none"}))
+    bill = tmp_path / "bill"
+    with bill.open("wb") as file:
+        file.write(b"of an attempt before, when the agent went away")
+        file.flush()
+        agent.write_bill(record, file.fileno())
+        assert [each["name"] for each in json.loads(bill.read_bytes())["components"]] == ["debian", "bash"]
+        with pytest.raises(AgentError, match="has no bill of materials"):
+            agent.write_bill(msgspec.structs.replace(record, document={"packages": 1, "zlib": "none"}), file.fileno())
+        assert bill.read_bytes() == b""
     inspection = agent.begin(DeclaredImage(), len(DATA), "the image", image_id=IMAGE_ID)
     inspection.write(DATA)
     with pytest.raises(AgentError) as caught:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from douane.errors import DouaneError, PlanError, SandboxError
+from douane.errors import AgentError, DouaneError, PlanError, SandboxError
 from douane.glance.filter import Filter
 from douane.glance.settings import read_settings
 from douane.report import Provenance, Verdict
@@ -67,6 +67,12 @@ def test_an_image_whose_bill_cannot_be_made_or_written_does_not_get_in(
     assert glance.data is None
     assert f"the bill of materials of image {ID} cannot be {'kept' if error is None else 'made'}" in caplog.text
     assert list((folder.parent / "summaries").iterdir()) == [], "no summary says that it was let in"
+
+
+def test_an_agent_that_is_busy_says_when_to_come_again(folder: Path) -> None:
+    reply = upload(FakeGlance(), folder, error=AgentError("too many clients", code="busy", retry_after=7.0))
+    assert (reply.headers["X-Douane-Code"], reply.headers["Retry-After"]) == ("busy", "7")
+    assert list(folder.iterdir()) == []
 
 
 def test_bills_stand_beside_summaries_in_folders_that_can_be_written(folder: Path) -> None:

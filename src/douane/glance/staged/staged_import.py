@@ -132,7 +132,7 @@ class StagedImport:
             self._attestations.delete(self._id)
         if image.virtual_size and changes.attributes.keys() == {"virtual_size"}:
             changes = replace(changes, attributes={})
-        keep_bill(settings.bills, self._id, changes.inventory, backend.bill)
+        keep_bill(settings.bills, self._id, changes.inventory, backend.write_bill)
         keep_summary(settings.summaries, self._id, changes.summary)
         self._apply(image, backend, settings, changes)
         return changes

@@ -124,7 +124,7 @@ class Upload:
 
     def _keep_evidence(self, report: Report) -> None:
         try:
-            keep_bill(self._bills, self._route.image, inventory_in(report, self._route.image), self._backend.bill)
+            keep_bill(self._bills, self._route.image, inventory_in(report, self._route.image), self._backend.write_bill)
             keep_summary(self._summaries, self._route.image, report.summary)
         except DouaneError as error:
             self._reject(None, error)
