@@ -19,6 +19,7 @@ from support.glance.glance_server import StartGlance
 from support.glance.images import settled
 from support.glance.plans import INSPECT, UNPACK
 from support.glance.site import Site, is_as_new, with_douane
+from support.glance.wsgi_servers import Serving
 from support.planted_packages import STATUS, image_of, planted_tree
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
@@ -84,11 +85,13 @@ def signed_site(
     settings["config"] = str(folder / "douane.toml")
     with ExitStack() as stack:
         if by_agent:
-            agent = AgentServer("33", folder / "douane.toml")
+            agent = AgentServer("31", folder / "douane.toml")
             stack.callback(agent.close)
             agent.start()
             settings["agent"] = agent.socket
-        glance = start_glance(with_douane(folder / "state", settings))
+        # Beside the agent, the Glance that could not run a sandbox itself: green threads in one process.
+        how = {"version": "31", "serving": Serving("eventlet", processes=1)} if by_agent else {}
+        glance = start_glance(with_douane(folder / "state", settings, **how))
         yield SignedSite(Site(glance, downloads), folder, by_agent)
 
 
