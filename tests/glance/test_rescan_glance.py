@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from douane.advisories.building import build
+from douane.plugins.packages.clock import today
 from douane.rescan import glance_place
 from douane.rescan.glance_place import open_glance
 from support.gates import Gate
@@ -19,6 +21,7 @@ from support.glance.glance_server import Glance, StartGlance
 from support.glance.http import Api
 from support.glance.images import create, put
 from support.glance.keystone import Keystone
+from support.planted_packages import ADVISORIES, STATUS, WHEEL, image_of, osv_zip, planted_tree
 from support.program import PLUGINS, Completed, Program
 
 pytestmark = [pytest.mark.glance, pytest.mark.timeout(600)]
@@ -108,6 +111,25 @@ def test_what_is_refused_now_is_listed_and_deactivated_if_asked_and_nothing_is_r
     assert site.rescan(bad, code=0)["accepted"] == 1, "one that is named is judged, though it is deactivated"
 
 
+def test_new_advisories_refuse_an_image_without_a_second_download(site: RescannedGlance) -> None:
+    place = site.douane.place
+
+    def know(advisories: list[dict[str, Any]]) -> None:
+        build([str(osv_zip(place / "osv.zip", advisories))], str(place / "cve.sqlite"), today())
+
+    know(ADVISORIES[1:])
+    site.plan.write_text('[[plugin]]\nname = "packages"\nuse = "packages"\ngrants = { cve = "file:cve.sqlite" }\n')
+    for name, status in {"old": STATUS, "new": STATUS.replace("3.0.1-1", "3.0.9-1")}.items():
+        (place / name).mkdir()
+        site.upload(name, image_of(planted_tree(status, **WHEEL), place / name).read_bytes())
+    result = site.rescan("--jobs", 2, code=0)
+    assert (result["read"], result["accepted"]) == (2, 2)
+    know(ADVISORIES)
+    result = site.rescan(code=1)
+    assert (result["from_documents"], result["bytes_read"]) == (2, 0)
+    assert [(row["name"], row["code"]) for row in result["rows"]] == [("old", "packages-vulnerable")]
+
+
 def test_a_token_that_may_not_deactivate_or_download_is_said_so(site: RescannedGlance) -> None:
     site.words.write_bytes(b"plum\n")
     public = site.upload("public", b"plum\n", user="admin", visibility="public")
@@ -121,6 +143,9 @@ def test_a_token_that_may_not_deactivate_or_download_is_said_so(site: RescannedG
     own = site.upload("own", b"plum\n", user="tenant")
     result = site.rescan("--deactivate", code=1, user="tenant")
     assert {row["image"]: row["deactivated"] for row in result["rows"]} == {public: False, own: True}
+    site.words.write_bytes(b"pear\n")
+    [row] = site.rescan(own, code=3, user="tenant")["rows"]
+    assert (row["code"], row["message"].partition("; ")[2]) == ("not-downloaded", "the token may not download it")
     undone = site.glance.api().request("POST", f"/v2/images/{own}/actions/reactivate", b"")
     assert undone.status == 204, "as the page about it says: Glance's policy lets members of the project do that"
 
