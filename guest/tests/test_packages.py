@@ -11,6 +11,7 @@ import pytest
 from guest_packages import BERKELEY, SQLITE, guest_with, headers, ndb_of
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_filesystem import MemorySystem, Object, guest_of, link, tree_of
 
 from douane_guest.budget import Budget
 from douane_guest.errors import GuestError
@@ -144,6 +145,27 @@ def test_packages_of_languages_in_their_folders_and_everywhere() -> None:
     assert [part.where for part in guest.unread] == ["p1:/usr/lib/node_modules/bad/package.json"]
     everywhere = {(package.kind, package.name, package.version) for package in guest.packages(everywhere=True)}
     assert everywhere == standard | {("pypi", "x", "1")}
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("usr/lib/python3.9/site-packages", "/usr/lib/node_modules"),
+        ("usr/lib/python3.9/site-packages", "/usr/lib/ruby/gems/3.1.0/specifications"),
+        ("usr/lib/ruby/gems/3.2.0/specifications", "/usr/lib/node_modules"),
+        ("usr/lib/ruby/gems/3.2.0/specifications", "/usr/lib/ruby/gems/3.1.0/specifications"),
+        ("usr/local/lib/node_modules", "/usr/lib/node_modules"),
+    ],
+)
+def test_a_second_name_of_a_folder_hides_no_package(name: str, target: str) -> None:
+    files: dict[str, str | bytes | Object] = {
+        "usr/lib/ruby/gems/3.1.0/specifications/rake-13.0.gemspec": 's.name = "rake"\n',
+        "usr/lib/node_modules/npm/package.json": '{"name": "npm", "version": "9"}',
+        name: link(target),
+    }
+    guest = guest_of(MemorySystem(tree_of({"etc/passwd": "", **files})))
+    assert sorted(package.kind for package in guest.packages()) == ["gem", "npm"]
+    assert not list(guest.unread)
 
 
 def test_a_damaged_database_is_unread_and_the_others_are_read() -> None:

@@ -42,9 +42,11 @@ def standard_items(tree: Tree) -> Iterator[Item]:
     for pattern in PYTHON:
         for path, folder in _folders(tree, pattern, visited):
             yield from _renamed(tree.items(folder), folder, path)
-    for pattern in (*RUBY, *NODE):
-        for path, folder in _folders(tree, pattern, visited):
-            yield from _renamed(tree.walk(folder), folder, path)
+    for patterns in (RUBY, NODE):
+        visited = set()  # by the name of another language a folder does not show what it has
+        for pattern in patterns:
+            for path, folder in _folders(tree, pattern, visited):
+                yield from _renamed(tree.walk(folder), folder, path)
 
 
 def _folders(tree: Tree, pattern: str, visited: set[str]) -> Iterator[tuple[str, str]]:
