@@ -146,6 +146,15 @@ def test_what_a_list_unpacks_to_takes_steps() -> None:
     assert [part.code for part in unread] == ["guest-too-much"]
 
 
+@pytest.mark.parametrize("manager", ["dpkg", "pacman"])
+def test_empty_lines_take_steps(manager: str) -> None:
+    lines = b"usr/lib\n" + b"\n" * (1 << 16)
+    guest = guest_with({next(iter(LISTS[manager])): gzip.compress(lines) if manager == "pacman" else lines})
+    unread = UnreadParts()
+    assert not installed.installed_files(guest.root, Budget(steps=20_000), unread, {manager}, {"/usr/lib/b"})
+    assert [part.code for part in unread] == ["guest-too-much"]
+
+
 @pytest.mark.parametrize("bound", ["MAX_LIST", "MAX_LISTS"])
 @pytest.mark.parametrize("name", ["dpkg", "dpkg without dpkg", "pacman"])
 def test_a_list_beyond_the_bound_is_nobodys_and_unread(monkeypatch: pytest.MonkeyPatch, bound: str, name: str) -> None:

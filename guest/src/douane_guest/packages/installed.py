@@ -110,7 +110,7 @@ _MD5_LINE = re.compile(rb"([0-9a-fA-F]{32})  /?(.+)")
 def _dpkg(tree: Tree, budget: Budget, request: Paths) -> Iterator[Listed]:
     for pattern in ("var/lib/dpkg/info/*.md5sums", "var/lib/dpkg/status.d/*.md5sums"):
         for data in _lists(tree.glob(pattern), budget):
-            for line in _lines(data) if request.may_be_in(data) else ():
+            for line in _lines(data, budget) if request.may_be_in(data) else ():
                 match = _MD5_LINE.fullmatch(line)
                 if match and b"/" + match[2] in request:
                     yield Listed(b"/" + match[2], "md5", bytes.fromhex(match[1].decode()))
@@ -148,7 +148,7 @@ _MTREE_DIGEST = re.compile(rb" (sha256|md5)(?:digest)?=([0-9a-f]+)")
 def _pacman(tree: Tree, budget: Budget, request: Paths) -> Iterator[Listed]:
     for packed in _lists(tree.glob("var/lib/pacman/local/*/mtree"), budget):
         data = _unpack(packed, budget)
-        for line in _lines(data) if request.may_be_in(data) else ():
+        for line in _lines(data, budget) if request.may_be_in(data) else ():
             path = _ESCAPE.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), line.partition(b" ")[0][1:])
             if line.startswith(b"./") and path in request:
                 for algorithm, digest in _MTREE_DIGEST.findall(line):
@@ -197,7 +197,9 @@ def _lists(items: list[Item], budget: Budget) -> Iterator[bytes]:
             yield item.open().read_all(MAX_LIST)
 
 
-def _lines(data: bytes) -> Iterator[bytes]:
-    """The lines, one at a time: millions of them would take more memory than their bytes."""
+def _lines(data: bytes, budget: Budget) -> Iterator[bytes]:
+    """The lines, one at a time: millions of them would take more memory than their bytes. 16 MiB of empty ones, which
+    pacman packs into 16 KiB, take 5 s."""
+    budget.step(data.count(b"\n"))
     for line in io.BytesIO(data):
         yield line.rstrip(b"\n")
