@@ -53,7 +53,7 @@ REST = "".join(
 
 @contextmanager
 def granted_files(folder: Path) -> Iterator[dict[str, str]]:
-    """What the plans name in /etc/douane, and a clamd; yields the places by those that the plans name."""
+    """The files and folders that the plans name, and a clamd; yields the places by those that the plans name."""
     key = Ed25519PrivateKey.generate()
     private = folder / "evidence.pem"
     private.touch(0o600)
@@ -73,7 +73,8 @@ def granted_files(folder: Path) -> Iterator[dict[str, str]]:
     finally:
         gpg.close()
     with TemporaryDirectory(dir="/tmp") as scanner, real_clamd(Path(scanner)) as socket:
-        yield {"/etc/douane": str(folder), "/run/clamav/clamd.ctl": str(socket), "/etc/clamav": scanner}
+        scanning = {"/run/clamav/clamd.ctl": str(socket), "/etc/clamav": scanner}
+        yield {"/etc/douane": str(folder), "/var/lib/douane": str(folder), **scanning}
 
 
 def placed(text: str, places: dict[str, str]) -> str:

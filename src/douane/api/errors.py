@@ -147,11 +147,10 @@ UNAVAILABLE_CODES: frozenset[str] = frozenset({
 """503: the service, its stores or its database; the sentence may name folders, so only the operator's log has it."""
 
 BROKEN_CODES: frozenset[str] = frozenset({
-    "catalog-damaged", "catalog-foreign", "catalog-newer", "client-gone", "damaged", "error", "not-authorized",
-    "not-printed", "not-run", "not-shown", "not-signed", "output-closed", "output-failed", "request-refused",
-    "service-away", "summary-invalid", "summary-result",
-    "summary-subject", "summary-untrusted", "summary-verifier", "sums-differ", "upload-failed",
-    "wrong-configuration",
+    "bill-not-kept", "catalog-damaged", "catalog-foreign", "catalog-newer", "client-gone", "damaged", "error",
+    "not-authorized", "not-printed", "not-run", "not-shown", "not-signed", "output-closed", "output-failed",
+    "request-refused", "service-away", "summary-invalid", "summary-result", "summary-subject",
+    "summary-untrusted", "summary-verifier", "sums-differ", "upload-failed", "wrong-configuration",
 })  # fmt: skip
 """500: repeating the request would not help."""
 

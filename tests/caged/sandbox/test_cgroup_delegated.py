@@ -144,7 +144,7 @@ def test_a_cgroup_with_other_processes_is_not_divided(folder: Path) -> None:
             (folder / "cgroup.procs").write_text(str(shell.pid))
             with Engine(folder, body) as engine:
                 message = engine.hear()
-            assert "holds 1 more processes, and Douane must be alone in it" in message["absent"]
+            assert "holds 1 more process, and Douane must be alone in it" in message["absent"]
             assert (message["own"], message["cgroup"]) == (folder.name, "")
             assert [path for path in folder.iterdir() if path.is_dir()] == []
         finally:

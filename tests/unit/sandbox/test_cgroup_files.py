@@ -92,7 +92,7 @@ def test_controllers_are_enabled_below_the_engine(tmp_path: Path) -> None:
         ({"type": ""}, "root cgroup"),
         ({"type": "threaded\n"}, "threaded"),
         ({"controllers": "cpu pids\n"}, "does not have the controllers memory"),
-        ({"procs": f"{os.getpid()}\n1\n"}, "holds 1 more processes"),
+        ({"procs": f"{os.getpid()}\n1\n"}, "holds 1 more process,"),
         ({}, "could not be divided"),  # the folder for the engine gets no cgroup.procs: a step fails in the middle
     ],
 )

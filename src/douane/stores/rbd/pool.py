@@ -41,8 +41,8 @@ class Helpers:
             room = self._room
         if not room.acquire(timeout=_WAITING_SECONDS):
             raise StoreError(
-                f"'processes' allows {number_of(self._options.processes, 'open image')} of {self._options.pool} at a "
-                "time; raise it",
+                f"the pool {self._options.pool} has {number_of(self._options.processes, 'open image')} already, as "
+                "many as 'processes' allows; raise it",
                 code="store-busy",
             )
         try:

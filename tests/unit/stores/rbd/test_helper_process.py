@@ -134,7 +134,7 @@ def test_no_more_processes_run_than_the_options_say(program: Program, monkeypatc
     script = "while line(): send({'ok': {'size': 0, 'id': 'x', 'watchers': 1}})"
     store = RbdStore(msgspec.structs.replace(program(script), processes=1))
     staged = store.stage("00000000-0000-0000-0000-000000000000")
-    with pytest.raises(StoreError, match="raise 'processes'") as caught:
+    with pytest.raises(StoreError, match="1 open image already, as many as 'processes' allows") as caught:
         store.stage("00000000-0000-0000-0000-000000000001")
     assert caught.value.code == "store-busy"
     staged.close()
