@@ -132,14 +132,17 @@ class Session:
         check_file(file)
         with self._desk.bills:
             self._check_connection()
-            try:
-                write_bill_into(file, request.record, RunOptions(tier=self._desk.current_plan().tier, emit=emit))
-            except DouaneError as error:
-                self._connection.send(Failed(error.code, str(error)))
-            except OSError as error:
-                self._connection.send(Failed("output-failed", f"the bill cannot be written: {error.strerror}"))
-            else:
-                self._connection.send(Billed())
+            reply = self._bill_reply(request, file)
+        self._connection.send(reply)  # a client that does not read it keeps nobody else's bill waiting
+
+    def _bill_reply(self, request: BillRequest, file: int) -> Billed | Failed:
+        try:
+            write_bill_into(file, request.record, RunOptions(tier=self._desk.current_plan().tier, emit=emit))
+        except DouaneError as error:
+            return Failed(error.code, str(error))
+        except OSError as error:
+            return Failed("output-failed", f"the bill cannot be written: {error.strerror}")
+        return Billed()
 
     def _source(self, image: int, request: InspectRequest, arrival: Arrival) -> Source:
         # The source closes a copy: after closing `image` itself, its number could be another client's by the time this
