@@ -16,6 +16,7 @@ from douane_guest.errors import Broken, GuestError
 from douane_guest.filesystems import btrfs
 from douane_guest.filesystems.btrfs import nodes as nodes_module
 from douane_guest.filesystems.btrfs.directory import compared_names, plain_names
+from douane_guest.filesystems.btrfs.inode import INODE, parse_inode, parse_inodes
 from douane_guest.filesystems.btrfs.keys import DIR_INDEX, DIR_ITEM, INODE_ITEM, ROOT_ITEM
 from douane_guest.filesystems.btrfs.nodes import HEADER, ITEM, parse
 
@@ -144,6 +145,37 @@ def test_an_inode_that_is_missing_is_the_only_child_that_is_broken(monkeypatch):
     [(names, nodes)] = system.children(folder)
     assert names == [b"is there", b"missing"]
     assert nodes[0] == folder and isinstance(nodes[1], Broken)
+
+
+WORDS = st.sampled_from([0, 1, 7, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+MODES = st.sampled_from([0o100644, 0o040755, 0o120777, 0o020600, 0o060660, 0o010600, 0o140755, 0, 0o170000, 0o1100644])
+
+
+@given(
+    st.lists(st.tuples(WORDS, MODES, st.sampled_from([0, 5 << 20 | 1]), WORDS, st.sampled_from([0, 10**9 - 1, 10**9]))),
+    st.integers(0, 9),
+)
+def test_inodes_that_are_parsed_at_once_are_those_that_are_parsed_one_by_one(inodes, missing):
+    items: list[bytes | None] = [
+        INODE.pack(
+            *(1, 1, size, 0, 0, 1, 7, 8, mode, device, 0, 0, bytes(32), bytes(12), bytes(12)), seconds, ns, bytes(12)
+        )
+        for size, mode, device, seconds, ns in inodes
+    ]
+    if missing < len(items):
+        items[missing] = None
+
+    def one_by_one():
+        return [parse_inode((5, number), item or b"") for number, item in enumerate(items)]
+
+    try:
+        expected = one_by_one()
+    except Broken as error:
+        with pytest.raises(Broken) as caught:
+            parse_inodes(5, range(len(items)), items)
+        assert str(caught.value) == str(error)
+    else:
+        assert parse_inodes(5, range(len(items)), items) == expected
 
 
 def leaf_of(items: list[tuple[Key, bytes]], swap: bool) -> bytes:

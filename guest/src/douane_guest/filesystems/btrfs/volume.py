@@ -12,7 +12,7 @@ from douane_guest.source import Source
 from .chunks import Chunk, ChunkMap, parse_chunk, system_chunks
 from .directory import compared_names, plain_names
 from .extents import INLINE, FileReader
-from .inode import named_parts, parse_inode
+from .inode import named_parts, parse_inode, parse_inodes
 from .keys import CHUNK_ITEM, CHUNK_TREE_OBJECT, FIRST_FREE, INODE_ITEM, LAST, XATTR_ITEM
 from .log import replay
 from .nodes import NodeReader
@@ -93,7 +93,7 @@ class Btrfs:
     def _nodes_of(self, tree: int, numbers: Iterable[int]) -> list[Node]:
         """The inodes with numbers that ascend."""
         items = self._subvolumes.tree(tree).find_all([(number, INODE_ITEM, 0) for number in numbers])
-        return [parse_inode((tree, number), item or b"") for number, item in zip(numbers, items, strict=True)]
+        return parse_inodes(tree, numbers, items)
 
     def children(self, node: Node) -> Iterator[Children] | None:
         """See the base: of a folder as most are."""
