@@ -130,7 +130,7 @@ def test_new_advisories_refuse_an_image_without_a_second_download(site: Rescanne
     assert [(row["name"], row["code"]) for row in result["rows"]] == [("old", "packages-vulnerable")]
 
 
-def test_a_token_that_may_not_deactivate_or_download_is_said_so(site: RescannedGlance) -> None:
+def test_a_token_that_may_not_deactivate_or_download_has_its_reason_in_the_result(site: RescannedGlance) -> None:
     site.words.write_bytes(b"plum\n")
     public = site.upload("public", b"plum\n", user="admin", visibility="public")
     result = site.run("--deactivate", user="tenant")

@@ -33,11 +33,11 @@ package glibc '' /usr/lib64/libc.so.6
 package empty '%%ghost ' /etc/ghost
 package many '' $(printf '/usr/share/many/%s\n' {a..z}{a..z})
 
-options=(--root "$work/root" --define '_db_backend sqlite' --define '_dbpath /db')
-mkdir -p "$work/root"
+options=(--root "$work/host" --define '_db_backend sqlite' --define '_dbpath /db')
+mkdir -p "$work/host"
 rpm "${options[@]}" --initdb
 rpm "${options[@]}" -i --justdb --nodeps --noscripts "$work"/build/RPMS/noarch/*.rpm
-database=$work/root/db/rpmdb.sqlite
+database=$work/host/db/rpmdb.sqlite
 # The same headers as rpm up to 4.15 keeps them: the key is the package's number in the machine's order.
 {
     printf 'VERSION=3\nformat=bytevalue\ntype=hash\ndb_pagesize=4096\nHEADER=END\n'

@@ -106,9 +106,9 @@ def move_reports(connection: Connection, expired: ColumnElement[bool], limit: in
     readable = [task for task in ended if task.status in READABLE]
     if readable:
         columns = ("image_id", "report", "declared", "created_at", "token")
-        made = case((tasks.c.method == COPY, tasks.c.variants))
+        variants = case((tasks.c.method == COPY, tasks.c.variants))
         check_at = literal(time_in(connection, CHECK_SECONDS))
-        source = select(tasks.c.id, *(tasks.c[name] for name in columns), made, check_at)
+        source = select(tasks.c.id, *(tasks.c[name] for name in columns), variants, check_at)
         kept = source.where(tasks.c.id.in_([task.id for task in readable]), _ACCEPTED)
         connection.execute(insert(reports).from_select(["task_id", *columns, "variants", "check_at"], kept))
         _forget_superseded(connection, sorted({task.image_id for task in readable if task.method == COPY}))

@@ -81,9 +81,9 @@ class QueuedImports:
         }
         failed_stores = values.json("the failed stores", values.words("the id of a store", failed))
         outcome = "accepted" if holding or not failed else "undecided"
-        made = {store: facts for store, facts in (variants or {}).items() if store in holding}
+        published = {store: facts for store, facts in (variants or {}).items() if store in holding}
         ended = {"step": "done", "outcome": outcome, **failure, **NO_LEASE}
-        ended["variants"] = values.json("the variants", made)
+        ended["variants"] = values.json("the variants", published)
         if report is not None:
             ended["report"] = values.json("the report", report)
         with self._database.write() as connection:
@@ -94,5 +94,5 @@ class QueuedImports:
                 connection.execute(select(store_rows.c.store).where(store_rows.c.image_id == task.image_id)).scalars()
             )
             fresh = [store for store in holding if store not in present]
-            rows.add_stores(connection, task.image_id, fresh, made)
+            rows.add_stores(connection, task.image_id, fresh, published)
             return rows.image(connection, task.image_id)

@@ -106,8 +106,10 @@ def _print(result: Result) -> None:
             continue
         partly = "" if summary.is_checked else "; not checked to the end"
         read = f", {summary.digests} of them read ({show_size(summary.bytes_read)})" if summary.digests else ""
-        seen = f"{number_of(summary.copies, 'copy', 'copies')}{read}, {summary.intact} intact; {summary.staged} staged"
-        say(f"douane: {summary.id}: {seen}{partly}")
+        counts = (
+            f"{number_of(summary.copies, 'copy', 'copies')}{read}, {summary.intact} intact; {summary.staged} staged"
+        )
+        say(f"douane: {summary.id}: {counts}{partly}")
     repaired = sum(fault.repaired for fault in result.faults)
     say(f"douane: {number_of(result.open_faults, 'fault')}{f', {repaired} repaired' if repaired else ''}")
     if not result.is_complete:

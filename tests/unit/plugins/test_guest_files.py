@@ -8,10 +8,10 @@ import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from douane.plugins.guest_files import GuestFiles
-from douane_plugin import wire
+from douane_plugin import Image, wire
 from douane_plugin._record_reader import RecordReader
 
 MIB = 1 << 20
@@ -35,8 +35,8 @@ def records_of(path: Path, **settings: int) -> tuple[list[tuple[int, Any]], Any]
     plugin, kept = GuestFiles(**settings), Kept()
     plugin._douane = kept  # type: ignore[assignment]
     with path.open("rb") as file:
-        image = SimpleNamespace(file=file, disk_format=None)
-        output = b"".join(bytes(part) for part in plugin.transform(image))  # type: ignore[arg-type]
+        image = cast(Image, SimpleNamespace(file=file, disk_format=None))
+        output = b"".join(bytes(part) for part in plugin.transform(image))
     source = io.BytesIO(output)
     reader = RecordReader(lambda: memoryview(source.read(100_000)) if source.tell() < len(output) else None)
     records = []

@@ -78,7 +78,7 @@ def installed_files(
     request = Paths(paths)
     digests: dict[tuple[str, str], bytes | None] = {}
     files: dict[str, str] = {}
-    for manager in managers if paths else ():
+    for manager in sorted(managers) if paths else ():
         try:
             for entry in _READERS[manager](tree, budget, request):
                 path = request.text(entry.path)
