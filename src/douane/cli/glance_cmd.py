@@ -116,7 +116,7 @@ def verify(
     if not secrets:
         raise PlanError("there is no key: set `key` for the filter, or name a file with --key")
     plugins = plugin_names(settings) if settings.properties else frozenset[str]()
-    results = list(verify_images(images, secrets, plugins))
+    results = list(verify_images(list(dict.fromkeys(images)), secrets, plugins))
     unproven = sum(verification.result is not Result.PROVEN for _image, verification in results)
     if as_json:
         rows = [{"image": image, "result": v.result.value, "detail": v.detail} for image, v in results]

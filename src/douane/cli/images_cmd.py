@@ -12,7 +12,7 @@ from douane.units import show_size
 
 from .options import home_option, json_option
 from .output import print_json, print_table, size_or_dash
-from .store_context import find_image, open_home
+from .store_context import find_image, find_images, open_home
 
 
 @click.command()
@@ -138,8 +138,7 @@ def delete(ctx: click.Context, image_ids: tuple[str, ...], home: str | None, as_
     IDs may be abbreviated.
     """
     with open_home(ctx, home) as store_home:
-        matches = [find_image(store_home, image_id) for image_id in image_ids]
-        deleted = list({image.id: image for image in matches}.values())
+        deleted = find_images(store_home, image_ids)
         for image in deleted:
             if store_home.store.clones(image.id):
                 raise StoreError(
@@ -162,7 +161,7 @@ def reactivate(ctx: click.Context, image_ids: tuple[str, ...], home: str | None,
     No plugin judges them: `douane rescan ID` says whether they would be let in now. IDs may be abbreviated.
     """
     with open_home(ctx, home) as store_home:
-        matches = [find_image(store_home, image_id) for image_id in image_ids]
+        matches = find_images(store_home, image_ids)
         for image in matches:
             if image.status != "active":  # as in the Image API, repeating it is no error
                 store_home.catalog.reactivate(image.id)

@@ -101,9 +101,9 @@ def _place(
         from douane.rescan.glance_place import open_glance
 
         url = None if glance == "env" else glance
-        return stack.enter_context(open_glance(url, image_ids, plugins, os.environ, say))
+        return stack.enter_context(open_glance(url, tuple(dict.fromkeys(image_ids)), plugins, os.environ, say))
     catalog, settings = stack.enter_context(service_catalog(ctx, home, config))
-    named = [catalog.find(image_id).id for image_id in image_ids]
+    named = list(dict.fromkeys(catalog.find(image_id).id for image_id in image_ids))
     return CatalogPlace(catalog, open_stores(settings, catalog), named)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -40,3 +40,9 @@ def find_image(home: Home, id_or_prefix: str) -> Image:
         return home.catalog.find(id_or_prefix)
     except CatalogError as error:
         raise PlanError(str(error)) from error
+
+
+def find_images(home: Home, ids_or_prefixes: Iterable[str]) -> list[Image]:
+    """The images with these ids, each once. Raises as :func:`find_image`."""
+    matches = [find_image(home, id_or_prefix) for id_or_prefix in ids_or_prefixes]
+    return list({image.id: image for image in matches}.values())

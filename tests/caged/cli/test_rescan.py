@@ -98,10 +98,10 @@ def test_a_changed_rule_refuses_one_of_three_and_nothing_happens_to_it_unasked(s
     assert (result["read"], result["deactivated"], result["rows"][0]["deactivated"]) == (0, 1, True)
     assert site.status() == {"one": "active", "two": "deactivated", "three": "active"}
     assert site.rescan()["images"] == 2
-    result = site.rescan("--deactivate", site.ids["two"], code=1)
+    result = site.rescan("--deactivate", site.ids["two"], site.ids["two"][:8], code=1)
     assert (result["refused"], result["deactivated"]) == (1, 0), "one that is named is judged, though it is deactivated"
     for _ in range(2):
-        assert site.douane.run("reactivate", site.ids["two"], site.ids["one"][:8]).code == 0
+        assert site.douane.run("reactivate", site.ids["two"], site.ids["two"][:8], site.ids["one"][:8]).code == 0
     assert set(site.status().values()) == {"active"}
     assert site.rescan(code=1)["images"] == 3
 
